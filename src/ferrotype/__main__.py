@@ -1,0 +1,5 @@
+"""`python -m ferrotype`."""
+
+from ferrotype.cli import main
+
+main()

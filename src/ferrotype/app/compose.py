@@ -1,0 +1,305 @@
+"""The composition root: the only place that names concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ferrotype.app.lock import DataFolder
+from ferrotype.app.settings import AppSettings
+from ferrotype.catalogue import load_catalogue
+from ferrotype.config import ConfigError
+from ferrotype.db.database import Transaction
+from ferrotype.db.migrate import migrate
+from ferrotype.db.sqlite import SqliteDatabase
+from ferrotype.domain.asset import Origin
+from ferrotype.domain.clock import SystemClock
+from ferrotype.domain.problems import OriginUnavailable
+from ferrotype.engine.sqlite import SqliteEngine
+from ferrotype.events.memory import MemoryEventBus
+from ferrotype.http.api import build_api
+from ferrotype.http.context import Context
+from ferrotype.http.delivery import DeliveryApp
+from ferrotype.http.front import Front
+from ferrotype.imaging.pool import ImagingPool
+from ferrotype.imaging.sniff import sniff
+from ferrotype.net.base import Incoming
+from ferrotype.net.http import Http
+from ferrotype.net.telemetry import Telemetry
+from ferrotype.providers.base import Provider
+from ferrotype.providers.registry import configured_providers
+from ferrotype.services.admit import Admit
+from ferrotype.services.arrive import Arrive
+from ferrotype.services.cancel import Cancel
+from ferrotype.services.conclude import Conclude
+from ferrotype.services.credits import Accounts
+from ferrotype.services.deliver import Deliver
+from ferrotype.services.enrich import Enrich
+from ferrotype.services.envelopes import Envelopes
+from ferrotype.services.ingest import Ingest
+from ferrotype.services.inputs import Inputs
+from ferrotype.services.janitor import Janitor
+from ferrotype.services.journal import Journal
+from ferrotype.services.originals import Originals
+from ferrotype.services.routing import Routing
+from ferrotype.services.run import Run
+from ferrotype.services.store import StoreCopy
+from ferrotype.services.uploads import Uploads
+from ferrotype.services.waiting import Waiting
+from ferrotype.storage.arrivals import Arrivals
+from ferrotype.storage.base import Store
+from ferrotype.storage.disk import DiskStore
+from ferrotype.storage.memory import MemoryCache
+from ferrotype.storage.spool import Spool
+from ferrotype.workers.loop import Worker
+
+log = structlog.get_logger(__name__)
+
+
+class Ferrotype:
+    """Everything of one process. `start` opens it, `stop` drains it; between them `front` serves."""
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.folder = DataFolder(settings.data_dir)
+        self.catalogue = load_catalogue(settings.catalogue)
+        self._background: list[asyncio.Task[None]] = []
+        self._started = False
+
+    async def start(self) -> None:
+        """Take the data folder, bring the database up to date, resume unfinished jobs.
+
+        Raises ConfigError, with nothing left open.
+        """
+        self.folder.acquire()
+        try:
+            await self._open()
+        except BaseException:
+            self.folder.release()
+            raise
+
+    async def _open(self) -> None:
+        settings, clock = self.settings, self.clock
+        self.database = await open_database(settings)
+        self.account_id = await Accounts(self.database, clock).open_default(settings.orders.initial_credits)
+        self.engine = SqliteEngine(
+            self.database,
+            clock,
+            settings.engine.classes,
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            lease_seconds=settings.engine.lease_seconds,
+            on_failed=self._on_failed,
+        )
+        self._build_storage()
+        self._build_services()
+        self._build_http()
+        await asyncio.to_thread(self.spool.recover)
+        rescued = await self.engine.rescue(abandoned=True)
+        if rescued:
+            log.info("unfinished jobs of an earlier process are resumed", jobs=len(rescued))
+        self._background = [
+            asyncio.create_task(self.worker.run(), name="worker"),
+            asyncio.create_task(self.janitor.run(), name="janitor"),
+        ]
+        self._started = True
+
+    def _build_storage(self) -> None:
+        settings, storage = self.settings, self.settings.storage
+        self.telemetry = Telemetry(self.clock)
+        self.http = Http(settings.net)
+        self.pool = ImagingPool(settings.imaging)
+        self.spool = Spool(
+            settings.data_dir / "spool", storage.spool_max_bytes, min_free_bytes=storage.min_free_disk_bytes
+        )
+        self.store: Store = DiskStore(settings.data_dir / "assets")
+        self.stores: Mapping[str, Store] = {self.store.name: self.store}
+        self.cache = MemoryCache(storage.memory_cache_bytes, storage.memory_cache_object_bytes)
+        for name in ("entries", "bytes", "max_bytes", "hits", "misses"):
+            self.telemetry.gauge(f"cache_{name}", lambda name=name: float(getattr(self.cache.stats(), name)))  # type: ignore[misc]
+        self.telemetry.gauge("spool_bytes", lambda: float(self.spool.usage.bytes))
+        self.telemetry.gauge("jobs_running", lambda: float(self.worker.running))
+        self.providers: dict[str, Provider] = configured_providers(settings, self.clock)
+        self.arrivals = Arrivals(
+            self.spool,
+            self._fetch,
+            _content_type,
+            max_bytes=settings.net.max_fetch_bytes,
+            on_complete=self._remember,
+        )
+
+    def _build_services(self) -> None:
+        settings, database, engine, clock = self.settings, self.database, self.engine, self.clock
+        orders = settings.orders
+        self.bus = MemoryEventBus()
+        self.journal = Journal(self.bus, clock)
+        self.originals = Originals(database, self.spool, self.stores)
+        self.uploads = Uploads(
+            database,
+            engine,
+            self.spool,
+            self.pool,
+            clock,
+            settings.imaging,
+            self._remember,
+            orders.store_starts,
+        )
+        self.inputs = Inputs(
+            database, self.originals, self.uploads, self.http, settings.imaging.max_upload_bytes
+        )
+        self.routing = Routing(self.providers, self.catalogue)
+        self.conclude = Conclude(database, engine, self.journal, clock)
+        self.ingest = Ingest(
+            database, engine, self.spool, self.arrivals, self.journal, clock, orders, self._remember
+        )
+        self.arrive = Arrive(database, engine, self.arrivals, self.journal, clock, orders)
+        self.envelopes = Envelopes(database, engine, self.journal, clock)
+        self.admit = Admit(
+            database,
+            self.catalogue,
+            self.routing,
+            engine,
+            self.inputs,
+            self.journal,
+            clock,
+            orders,
+            settings.catalogue.default_model,
+        )
+        self.worker = Worker(
+            engine,
+            database,
+            {
+                "generate": Run(
+                    database,
+                    engine,
+                    self.routing,
+                    self.inputs,
+                    self.ingest,
+                    self.conclude,
+                    self.journal,
+                    clock,
+                    orders,
+                ),
+                "arrive": self.arrive,
+                "store": StoreCopy(database, engine, self.spool, self.store, self.journal, clock),
+                "enrich": Enrich(database, engine, self.originals, self.pool),
+            },
+            clock,
+            concurrency=sum(settings.engine.classes.values()) + 16,
+            lease_seconds=settings.engine.lease_seconds,
+        )
+        self.janitor = Janitor(database, engine, clock, orders, settings.engine.keep_jobs_days)
+
+    def _build_http(self) -> None:
+        self.deliver = Deliver(self.database, self.cache, self.spool, self.stores, self.arrivals)
+        self.context = Context(
+            settings=self.settings.http,
+            catalogue=self.catalogue,
+            routing=self.routing,
+            database=self.database,
+            bus=self.bus,
+            admit=self.admit,
+            cancel=Cancel(self.database, self.engine, self.conclude),
+            uploads=self.uploads,
+            envelopes=self.envelopes,
+            waiting=Waiting(self.envelopes),
+            telemetry=self.telemetry,
+            ready=self.ready,
+            account_id=self.account_id,
+            max_upload_bytes=self.settings.imaging.max_upload_bytes,
+        )
+        delivery = DeliveryApp(self.deliver, self.cache, self.telemetry)
+        self.front = Front(delivery, build_api(self.context), self.settings.http, self.telemetry)
+
+    async def stop(self) -> None:
+        """Let running jobs end within the drain time, hand the others back, close everything."""
+        if not self._started:
+            return
+        self._started = False
+        await self.worker.drain(self.settings.http.drain_seconds)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.arrivals.close()
+        for provider in self.providers.values():
+            await provider.close()
+        await self.http.close()
+        self.pool.close()
+        await self.database.close()
+        self.folder.release()
+
+    async def ready(self) -> dict[str, Any]:
+        """What an order needs, each with `ok` and a word for people."""
+
+        async def database() -> dict[str, Any]:
+            await asyncio.wait_for(self.database.write(lambda _: None, durable=False), 5)
+            return {"ok": True}
+
+        checks: dict[str, Any] = {}
+        try:
+            checks["database"] = await database()
+        except Exception as error:
+            checks["database"] = {"ok": False, "detail": str(error) or type(error).__name__}
+        alive = all(not task.done() for task in self._background)
+        checks["worker"] = {"ok": alive, "running": self.worker.running}
+        free = shutil.disk_usage(self.settings.data_dir).free
+        enough = self.settings.storage.min_free_disk_bytes
+        checks["disk"] = {"ok": free > enough, "free_bytes": free, "min_free_bytes": enough}
+        for name, provider in self.providers.items():
+            health = await provider.health()
+            checks[f"provider:{name}"] = {"ok": health.ok, "detail": health.detail, "required": False}
+        return checks
+
+    def _remember(self, asset_id: str, body: bytes, content_type: str) -> None:
+        self.cache.put(asset_id, body, content_type)
+
+    def _fetch(self, origin: Origin) -> AbstractAsyncContextManager[Incoming]:
+        provider = self.providers.get(origin.provider)
+        if provider is None:
+            raise OriginUnavailable(f"The provider {origin.provider} is no longer configured.")
+        wanted = provider.fetch_request(origin)
+        return self.http.get(wanted.url, headers=wanted.headers, trusted=wanted.trusted)
+
+    def _on_failed(
+        self,
+        tx: Transaction,
+        job_id: str,
+        kind: str,
+        generation_id: str | None,
+        payload: Mapping[str, Any],
+        error: Mapping[str, Any],
+    ) -> None:
+        """A job that the engine gave up on: its story writes what that means."""
+        if kind == "generate" and generation_id is not None:
+            self.conclude.gave_up(tx, job_id, generation_id, payload, error)
+        elif kind == "arrive":
+            self.arrive.gave_up(tx, payload, error)
+        else:
+            log.error("a job behind the answer was given up", kind=kind, job_id=job_id, error=dict(error))
+
+
+def _content_type(head: bytes) -> str | None:
+    """What an arriving picture's first bytes are; drawings are not taken from providers either."""
+    kind = sniff(head)
+    return kind.content_type if kind is not None and kind.content_type != "image/svg+xml" else None
+
+
+async def open_database(settings: AppSettings) -> SqliteDatabase:
+    """The migrated database. Raises ConfigError when it cannot be used."""
+    url = settings.database.url or f"sqlite:///{settings.data_dir / 'ferrotype.db'}"
+    if not url.startswith("sqlite:///"):
+        raise ConfigError(
+            "DATABASE_URL: a server runs on SQLite so far. Migrations already work on Postgres; the engine"
+            " for it does not exist yet."
+        )
+    path = Path(url.removeprefix("sqlite:///"))
+    await asyncio.to_thread(lambda: asyncio.run(migrate(url)))
+    return SqliteDatabase(path)

@@ -1,0 +1,156 @@
+"""One process, one event loop: the application and Granian's embedded server in it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from ferrotype.app.compose import Ferrotype
+from ferrotype.app.settings import AppSettings
+from ferrotype.config import ConfigError
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(
+    settings: AppSettings, *, while_serving: Callable[[Ferrotype], Awaitable[None]] | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM, or until `while_serving` returns, then drain.
+
+    A second signal skips the drain. Raises ConfigError before anything is opened.
+    """
+    settings.http.check_access()
+    check_port(settings.http.host, settings.http.port)
+    application = Ferrotype(settings)
+    await application.start()
+    server = _server(application)
+    signals = Signals()
+    serving = asyncio.create_task(server.serve(), name="http server")
+    try:
+        await _listening(settings, serving)
+        application.folder.announce(address(settings))
+        log.info("listening", url=address(settings), data_dir=str(settings.data_dir))
+        waits = [asyncio.create_task(signals.first.wait()), serving]
+        if while_serving is not None:
+            waits.append(asyncio.ensure_future(_call(while_serving, application)))
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            if task is not serving and task not in done:
+                task.cancel()
+        for task in done:
+            task.result()
+    finally:
+        log.info("stopping", signals=signals.names)
+        await _stop(application, server, serving, signals)
+        log.info("stopped")
+
+
+async def _call(story: Callable[[Ferrotype], Awaitable[None]], application: Ferrotype) -> None:
+    await story(application)
+
+
+async def _stop(
+    application: Ferrotype, server: Server, serving: asyncio.Task[None], signals: Signals
+) -> None:
+    """Jobs first, while streams and waiting replies still live; then the door."""
+    draining = asyncio.create_task(application.stop(), name="drain")
+    impatient = asyncio.create_task(signals.second.wait(), name="second signal")
+    await asyncio.wait((draining, impatient), return_when=asyncio.FIRST_COMPLETED)
+    if not draining.done():
+        log.warning("a second signal: jobs that still run are resumed at the next start")
+        draining.cancel()
+    impatient.cancel()
+    await asyncio.gather(draining, impatient, return_exceptions=True)
+    server.stop()  # type: ignore[no-untyped-call]
+    await asyncio.wait((serving,), timeout=5)
+
+
+class Signals:
+    """SIGINT and SIGTERM: the first asks for a drain, the second for haste."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.first, self.second = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._received, number.name)
+
+    def _received(self, name: str) -> None:
+        self.names.append(name)
+        (self.second if self.first.is_set() else self.first).set()
+
+
+def _server(application: Ferrotype) -> Server:
+    http = application.settings.http
+    return Server(
+        application.front,
+        address=http.host,
+        port=http.port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=1024,
+        backpressure=1024,
+        http1_settings=HTTP1Settings(keep_alive=True, pipeline_flush=True),
+        log_level=LogLevels.warning,
+        log_dictconfig=_logging(),
+    )
+
+
+def _logging() -> dict[str, Any]:
+    """Granian's loggers go through ours."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "loggers": {
+            "_granian": {"level": "ERROR", "propagate": True},
+            "granian.access": {"level": "WARNING"},
+        },
+    }
+
+
+def address(settings: AppSettings) -> str:
+    """Where this machine reaches the server."""
+    host = settings.http.host
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{settings.http.port}"
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise ConfigError when the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise ConfigError(
+            f"FERROTYPE_PORT: {host}:{port} cannot be listened on ({error.strerror}); choose another."
+        ) from None
+
+
+async def _listening(settings: AppSettings, serving: asyncio.Task[None]) -> None:
+    """Return once connections are accepted."""
+    host = settings.http.host
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    for _ in range(500):
+        if serving.done():
+            serving.result()
+            raise ConfigError("The HTTP server ended before it listened.")
+        try:
+            _, writer = await asyncio.open_connection(target, settings.http.port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        return
+    raise ConfigError(f"FERROTYPE_PORT: nothing listens on {address(settings)}.")

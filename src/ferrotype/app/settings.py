@@ -1,0 +1,85 @@
+"""Every area's settings, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from ferrotype.catalogue import CatalogueSettings
+from ferrotype.config import ConfigError, Setting, Settings, load, read_toml
+from ferrotype.db.settings import DatabaseSettings
+from ferrotype.engine.settings import EngineSettings
+from ferrotype.http.settings import HttpSettings
+from ferrotype.imaging.settings import ImagingSettings
+from ferrotype.net.settings import LogSettings, NetSettings
+from ferrotype.providers.settings import ComfyUISettings
+from ferrotype.services.settings import ServiceSettings
+from ferrotype.storage.settings import StorageSettings
+
+AREAS: Final[tuple[type[Settings], ...]] = (
+    HttpSettings,
+    StorageSettings,
+    DatabaseSettings,
+    EngineSettings,
+    CatalogueSettings,
+    ServiceSettings,
+    ImagingSettings,
+    NetSettings,
+    LogSettings,
+    ComfyUISettings,
+)
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """One tree; each branch is declared where it is used."""
+
+    http: HttpSettings
+    storage: StorageSettings
+    database: DatabaseSettings
+    engine: EngineSettings
+    catalogue: CatalogueSettings
+    orders: ServiceSettings
+    imaging: ImagingSettings
+    net: NetSettings
+    log: LogSettings
+    comfyui: ComfyUISettings
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder that holds everything."""
+        return Path(self.storage.data_dir).expanduser().resolve()
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: dict[str, Any]) -> AppSettings:
+    """Read the environment and the configuration file. `overrides` come from the command line:
+    area -> name -> value, and win.
+
+    Raises ConfigError naming the variable or the key at fault.
+    """
+    toml = read_toml(environ)
+    by_area = {cls.area: cls for cls in AREAS}
+    for area in toml:
+        if area not in by_area:
+            raise ConfigError(f"[{area}] in the configuration file: there is no such area.")
+    values: dict[str, Settings] = {}
+    for field in fields(AppSettings):
+        cls = by_area[field.name]
+        loaded = load(cls, environ, toml)
+        given = {name: value for name, value in overrides.get(field.name, {}).items() if value is not None}
+        if given:
+            known = {item.name: item for item in cls.declared()}
+            loaded = load(
+                cls,
+                {known[name].env: str(value) for name, value in given.items()},
+                {cls.area: loaded.model_dump()},
+            )
+        values[field.name] = loaded
+    return AppSettings(**values)  # type: ignore[arg-type]
+
+
+def declared_settings() -> list[Setting]:
+    """Every setting of every area, for the documentation."""
+    return [item for cls in AREAS for item in cls.declared()]

@@ -1,0 +1,118 @@
+"""The catalogue: shipped defaults with the user's file merged over them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import ValidationError
+
+from ferrotype.config import ConfigError, Settings, setting
+from ferrotype.domain.model import AspectRatio, Frozen, Model, Style
+from ferrotype.domain.problems import NoDeployment, UnknownModel, UnsupportedByModel
+
+
+class CatalogueSettings(Settings):
+    """Which models are offered."""
+
+    area: ClassVar[str] = "catalogue"
+
+    catalogue: str | None = setting(None, "Your own `models.toml`, merged over the shipped one.")
+    default_model: str | None = setting(None, "The model used when an order names none.")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Models in order of preference, styles and aspect ratios, by name."""
+
+    models: dict[str, Model]
+    styles: dict[str, Style]
+    aspect_ratios: dict[str, AspectRatio]
+
+    def choose(
+        self, name: str | None, operation: str, configured: Iterable[str], default: str | None = None
+    ) -> Model:
+        """The model for an order.
+
+        `configured` are the providers that may be used. Without a name it is `default` if that serves
+        the operation, else the first entry with a configured deployment. Raises UnknownModel,
+        UnsupportedByModel or NoDeployment.
+        """
+        usable = set(configured)
+        if name is not None:
+            model = self.models.get(name)
+            if model is None:
+                raise UnknownModel(f"There is no model {name!r}.", field="model", limit=sorted(self.models))
+            if operation not in model.operations:
+                raise UnsupportedByModel(
+                    f"{name} does not serve the operation {operation!r}.",
+                    field="operation",
+                    limit=model.operations,
+                )
+            if not any(deployment.provider in usable for deployment in model.deployments):
+                needed = sorted({deployment.provider for deployment in model.deployments})
+                raise NoDeployment(f"{name} needs a configured provider: {', '.join(needed)}.", field="model")
+            return model
+        if default is not None and operation in self.models[default].operations:
+            return self.choose(default, operation, usable)
+        for model in self.models.values():
+            if operation in model.operations and any(d.provider in usable for d in model.deployments):
+                return model
+        if not any(operation in model.operations for model in self.models.values()):
+            served = sorted({op for model in self.models.values() for op in model.operations})
+            raise UnsupportedByModel(
+                f"No model serves the operation {operation!r}.", field="operation", limit=served
+            )
+        raise NoDeployment(f"No configured provider serves the operation {operation!r}.", field="operation")
+
+
+def load_catalogue(settings: CatalogueSettings) -> Catalogue:
+    """Read both files. Raises ConfigError naming the entry that is wrong."""
+    shipped = _parse(
+        files(__package__).joinpath("models.toml").read_text(encoding="utf-8"), "the shipped catalogue"
+    )
+    own: dict[str, Any] = {}
+    if settings.catalogue:
+        path = Path(settings.catalogue)
+        if not path.is_file():
+            raise ConfigError(f"FERROTYPE_CATALOGUE: there is no file {path}.")
+        own = _parse(path.read_text(encoding="utf-8"), str(path))
+    catalogue = Catalogue(
+        models=_merge(Model, own.get("models", []), shipped["models"]),
+        styles=_merge(Style, own.get("styles", []), shipped["styles"]),
+        aspect_ratios=_merge(AspectRatio, own.get("aspect_ratios", []), shipped["aspect_ratios"]),
+    )
+    if settings.default_model is not None and settings.default_model not in catalogue.models:
+        raise ConfigError(f"FERROTYPE_DEFAULT_MODEL: there is no model {settings.default_model!r}.")
+    return catalogue
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+Entry = TypeVar("Entry", bound=Frozen)
+
+
+def _merge(
+    cls: type[Entry], own: Iterable[dict[str, Any]], shipped: Iterable[dict[str, Any]]
+) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for raw in [*own, *shipped]:
+        name = str(raw.get("name"))
+        if name in entries:
+            continue
+        try:
+            entries[name] = cls.model_validate(raw)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"catalogue entry {name!r}: {where}: {first['msg']}") from None
+    return entries

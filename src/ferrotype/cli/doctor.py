@@ -1,0 +1,168 @@
+"""`ferrotype doctor`: check everything, and say how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ferrotype import __version__
+from ferrotype.app.lock import running_server
+from ferrotype.app.server import check_port
+from ferrotype.app.settings import AppSettings, load_settings
+from ferrotype.catalogue import load_catalogue
+from ferrotype.config import ConfigError
+from ferrotype.domain.clock import SystemClock
+from ferrotype.providers.registry import configured_providers
+
+MARKS: Final = {"ok": "[green]ok[/]", "warn": "[yellow]warning[/]", "fail": "[red]failed[/]"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check; `mend` tells what to do."""
+
+    mark: str
+    detail: str
+    mend: str = ""
+
+
+async def doctor(data_dir: Path | None) -> None:
+    """Print a table; exit code 1 when something failed."""
+    table = Table("check", "", "found", "how to mend it")
+    failed = False
+    try:
+        settings = load_settings(storage={"data_dir": data_dir})
+    except ConfigError as error:
+        table.add_row(
+            "configuration", MARKS["fail"], escape(str(error)), "correct that setting, then run this again"
+        )
+        Console().print(table)
+        raise typer.Exit(1) from None
+    table.add_row("configuration", MARKS["ok"], "every setting can be used", "")
+    for name, check in CHECKS.items():
+        try:
+            findings = await check(settings)
+        except Exception as error:
+            findings = [
+                Finding("fail", f"{type(error).__name__}: {error}", "this is a bug; please report it")
+            ]
+        for finding in findings:
+            failed = failed or finding.mark == "fail"
+            table.add_row(name, MARKS[finding.mark], escape(finding.detail), escape(finding.mend))
+    Console().print(table)
+    if failed:
+        raise typer.Exit(1)
+
+
+async def _python(_settings: AppSettings) -> list[Finding]:
+    text = f"Ferrotype {__version__}, Python {platform.python_version()} on {platform.machine()}"
+    return [Finding("ok", f"{text}, SQLite {sqlite3.sqlite_version}")]
+
+
+async def _imaging(_settings: AppSettings) -> list[Finding]:
+    import pyvips
+
+    missing = [
+        name
+        for name in ("jpegload", "pngload", "webpload", "gifload", "heifload", "svgload")
+        if not pyvips.type_find("VipsOperation", name)
+    ]
+    text = f"libvips {pyvips.version(0)}.{pyvips.version(1)}.{pyvips.version(2)}"
+    if missing:
+        return [
+            Finding(
+                "fail", f"{text} lacks {', '.join(missing)}", "pip install --force-reinstall pyvips-binary"
+            )
+        ]
+    return [Finding("ok", text)]
+
+
+async def _folder(settings: AppSettings) -> list[Finding]:
+    root = settings.data_dir
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / ".doctor"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        return [
+            Finding(
+                "fail",
+                f"{root}: {error.strerror}",
+                "set FERROTYPE_DATA_DIR to a folder that can be written to",
+            )
+        ]
+    free = shutil.disk_usage(root).free
+    least = settings.storage.min_free_disk_bytes
+    text = f"{root}, {free / 2**30:.1f} GiB free"
+    if free < least:
+        return [
+            Finding("fail", text, f"free {least / 2**30:.1f} GiB, or lower FERROTYPE_MIN_FREE_DISK_BYTES")
+        ]
+    return [Finding("ok", text)]
+
+
+async def _server(settings: AppSettings) -> list[Finding]:
+    running = running_server(settings.data_dir)
+    if running is not None:
+        return [Finding("ok", f"running at {running.get('url')}, process {running.get('pid')}")]
+    try:
+        settings.http.check_access()
+        check_port(settings.http.host, settings.http.port)
+    except ConfigError as error:
+        name, _, rest = str(error).partition(": ")
+        return [Finding("fail", rest, f"change {name}")]
+    return [Finding("ok", f"{settings.http.host}:{settings.http.port} is free")]
+
+
+async def _catalogue(settings: AppSettings) -> list[Finding]:
+    try:
+        catalogue = load_catalogue(settings.catalogue)
+    except ConfigError as error:
+        return [Finding("fail", str(error), "correct the catalogue file")]
+    return [Finding("ok", f"{len(catalogue.models)} models, {len(catalogue.styles)} styles")]
+
+
+async def _providers(settings: AppSettings) -> list[Finding]:
+    findings = []
+    providers = configured_providers(settings, SystemClock())
+    for name, provider in providers.items():
+        try:
+            health = await asyncio.wait_for(provider.health(), 15)
+            text = f"{name}: {health.detail}"
+            if health.queue_length is not None:
+                text += f", queue {health.queue_length}"
+            mend = "" if health.ok else "check its address and credentials (docs/CONFIGURATION.md)"
+            findings.append(Finding("ok" if health.ok else "fail", text, mend))
+        except TimeoutError:
+            findings.append(
+                Finding("fail", f"{name}: no answer in 15 s", "check that its address can be reached")
+            )
+        finally:
+            await provider.close()
+    if set(providers) == {"local"}:
+        findings.append(
+            Finding("warn", "only the illustrator draws", "set COMFYUI_URL to use your own ComfyUI server")
+        )
+    return findings
+
+
+CHECKS: Final[dict[str, Callable[[AppSettings], Awaitable[list[Finding]]]]] = {
+    "installation": _python,
+    "imaging": _imaging,
+    "data folder": _folder,
+    "server": _server,
+    "catalogue": _catalogue,
+    "providers": _providers,
+}

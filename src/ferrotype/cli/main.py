@@ -1,0 +1,174 @@
+"""The commands; each lives in a file of its own and is imported only when it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ferrotype import __version__
+from ferrotype.config import ConfigError
+from ferrotype.domain.problems import Problem
+
+app = typer.Typer(
+    name="ferrotype",
+    help="Self-hosted image-generation gateway and delivery server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+errors = Console(stderr=True)
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder that holds everything.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on.")]
+
+
+def main() -> None:
+    """Entry point. A wrong setting or request is one line on stderr and exit code 2 or 1."""
+    try:
+        app()
+    except ConfigError as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}")
+        sys.exit(2)
+    except Problem as problem:
+        where = f" [dim]({escape(problem.field)})[/]" if problem.field else ""
+        errors.print(f"[red]{problem.title}:[/] {escape(problem.detail)}{where}")
+        sys.exit(1)
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    """Run a command's story on the fast event loop."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story)
+
+
+def version(shown: bool) -> None:
+    """Print the version and stop."""
+    if shown:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Settings come from the environment and ferrotype.toml; see docs/CONFIGURATION.md."""
+
+
+@app.command()
+def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+    """Run the server: API, delivery and workers in one process."""
+    from ferrotype.app.server import serve as run_server
+    from ferrotype.app.settings import load_settings
+    from ferrotype.net.logging import configure
+
+    settings = load_settings(http={"host": host, "port": port}, storage={"data_dir": data_dir})
+    configure(settings.log)
+    run(run_server(settings))
+
+
+@app.command()
+def demo(
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the pictures.")] = False,
+) -> None:
+    """Start a server, make a few pictures through its HTTP API, and leave it running."""
+    from ferrotype.cli.demo import demo as run_demo
+
+    run(run_demo(host=host, port=port, data_dir=data_dir, once=once))
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to make.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")] = None,
+    aspect: Annotated[str | None, typer.Option(help="Aspect ratio, such as 16:9.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same picture.")] = None,
+    style: Annotated[str | None, typer.Option(help="A named style.")] = None,
+    model: Annotated[str | None, typer.Option(help="owner/name.")] = None,
+    negative: Annotated[str | None, typer.Option(help="What to leave out.")] = None,
+    num: Annotated[int, typer.Option("-n", "--num", help="How many pictures.")] = 1,
+    image: Annotated[list[Path] | None, typer.Option(help="Input picture; may be repeated.")] = None,
+    operation: Annotated[str, typer.Option(help="What is asked.")] = "generate",
+    server: Annotated[str | None, typer.Option(help="Address of a server.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the envelope.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make pictures: on the running server, or in this process where there is none."""
+    from ferrotype.cli.generate import Wish
+    from ferrotype.cli.generate import generate as run_generate
+
+    wish = Wish(
+        prompt=prompt,
+        output=output,
+        aspect_ratio=aspect,
+        size=size,
+        seed=seed,
+        style=style,
+        model=model,
+        negative_prompt=negative,
+        num_images=num,
+        images=list(image or []),
+        operation=operation,
+    )
+    run(run_generate(wish, server=server, data_dir=data_dir, as_json=json))
+
+
+@app.command()
+def models(
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, data_dir: DataDir = None
+) -> None:
+    """List the models of the catalogue and whether they can be used."""
+    from ferrotype.cli.models import show
+
+    show(as_json=json, data_dir=data_dir)
+
+
+@app.command()
+def credits(
+    grant: Annotated[int | None, typer.Option(help="Credits to add.", min=1)] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the default account's balance, or add to it. The server must not be running to add."""
+    from ferrotype.cli.credits import credits as run_credits
+
+    run(run_credits(grant=grant, data_dir=data_dir))
+
+
+@app.command()
+def doctor(data_dir: DataDir = None) -> None:
+    """Check everything that a server needs, and say how to mend what is wrong."""
+    from ferrotype.cli.doctor import doctor as run_doctor
+
+    run(run_doctor(data_dir))
+
+
+@app.command()
+def sim(
+    name: Annotated[str, typer.Argument(help="Which simulator; `comfyui`.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="name=value of the simulator's script; may be repeated."),
+    ] = None,
+) -> None:
+    """Run a simulator that speaks a provider's wire format."""
+    from ferrotype.cli.sim import simulate
+
+    run(simulate(name, host=host, port=port, options=option or []))

@@ -1,0 +1,166 @@
+"""The two roads of a command: a running server over HTTP, or the application in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+
+from ferrotype.app.compose import Ferrotype
+from ferrotype.app.lock import running_server
+from ferrotype.app.settings import AppSettings
+from ferrotype.domain.event import TERMINAL_EVENTS
+from ferrotype.domain.ids import new_id
+from ferrotype.domain.order import Order
+from ferrotype.domain.problems import MalformedRequest, Problem, ServerProblem, from_json
+
+Event = tuple[str, dict[str, Any]]
+
+
+class Session(Protocol):
+    """Where orders go."""
+
+    where: str
+
+    def order(self, body: dict[str, Any]) -> AsyncIterator[Event]:
+        """Order, then yield (event type, data) up to the terminal event, whose data has `generation`.
+        The first event is `accepted`, with the envelope. Raises Problem."""
+        ...
+
+    async def fetch(self, asset: dict[str, Any]) -> bytes:
+        """The bytes of an asset of an envelope."""
+        ...
+
+
+class Remote:
+    """A server at an address."""
+
+    def __init__(self, http: aiohttp.ClientSession, base_url: str) -> None:
+        self.where = base_url
+        self._http = http
+        self._base = base_url.rstrip("/")
+
+    async def order(self, body: dict[str, Any]) -> AsyncIterator[Event]:
+        headers = {"Prefer": "respond-async", "Idempotency-Key": new_id()}
+        async with self._http.post(f"{self._base}/v1/generations", json=body, headers=headers) as reply:
+            envelope = await _json(reply)
+        yield "accepted", {"generation": envelope}
+        events = f"{self._base}/v1/generations/{envelope['id']}/events"
+        async with self._http.get(events) as stream:
+            if stream.status != 200:
+                await _json(stream)
+            async for type, data in _events(stream):
+                yield type, data
+                state = data.get("generation", {}).get("status")
+                if (type in TERMINAL_EVENTS or state in TERMINAL_EVENTS) and "asset_id" not in data:
+                    return
+
+    async def fetch(self, asset: dict[str, Any]) -> bytes:
+        async with self._http.get(f"{self._base}/images/{asset['id']}") as reply:
+            if reply.status != 200:
+                await _json(reply)
+            return await reply.read()
+
+
+class InProcess:
+    """The application itself, without its HTTP server."""
+
+    def __init__(self, application: Ferrotype) -> None:
+        self.where = "this process"
+        self._app = application
+
+    async def order(self, body: dict[str, Any]) -> AsyncIterator[Event]:
+        from pydantic import ValidationError
+
+        from ferrotype.http.problems import from_validation
+
+        app, generation_id = self._app, new_id()
+        try:
+            order = Order.model_validate(body)
+        except ValidationError as error:
+            raise from_validation([dict(item) for item in error.errors()]) from None
+        with app.bus.subscribe(generation_id) as events:
+            await app.admit(order, account_id=app.account_id, generation_id=generation_id)
+            yield "accepted", {"generation": await self._envelope(generation_id)}
+            while True:
+                event = await events.get()
+                data: dict[str, Any] = dict(event.data)
+                if event.terminal:
+                    data["generation"] = await self._envelope(generation_id)
+                yield event.type, data
+                if event.terminal:
+                    return
+
+    async def fetch(self, asset: dict[str, Any]) -> bytes:
+        arrival = self._app.arrivals.get(asset["id"])
+        if arrival is not None:
+            await arrival.finished()
+        return await self._app.originals.read(asset["id"])
+
+    async def _envelope(self, generation_id: str) -> dict[str, Any]:
+        return await self._app.envelopes.generation(generation_id, self._app.account_id, "")
+
+
+@asynccontextmanager
+async def open_session(settings: AppSettings, server: str | None) -> AsyncIterator[Session]:
+    """The named server, else the one that owns the data folder, else this process."""
+    found = running_server(settings.data_dir) or {}
+    url = server or found.get("url")
+    if url:
+        key = settings.http.api_key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        timeout = aiohttp.ClientTimeout(total=None, connect=10)
+        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+            try:
+                yield Remote(http, url)
+            except aiohttp.ClientConnectionError as error:
+                raise ServerProblem(f"{url} cannot be reached: {error}") from None
+        return
+    application = Ferrotype(settings)
+    await application.start()
+    try:
+        yield InProcess(application)
+    finally:
+        await application.stop()
+
+
+async def _events(stream: aiohttp.ClientResponse) -> AsyncIterator[Event]:
+    """Server-sent events, each with one data line, as the server writes them."""
+    type = "message"
+    # Lines can be as long as a preview: they are put together here, not by the client's line limit.
+    rest = b""
+    async for chunk in stream.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            name, _, value = line.partition(b": ")
+            if name == b"event":
+                type = value.decode()
+            elif name == b"data":
+                yield type, json.loads(value)
+
+
+async def _json(reply: aiohttp.ClientResponse) -> dict[str, Any]:
+    try:
+        body = await reply.json(content_type=None)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise MalformedRequest(f"{reply.url} answered {reply.status} and no JSON: is it a Ferrotype server?")
+    if reply.status >= 400:
+        raise _problem(body)
+    return body
+
+
+def _problem(body: dict[str, Any]) -> Problem:
+    return from_json(body)
+
+
+def read_data_uri(path: Path) -> str:
+    """A file as a data URI, for an order's inputs. The server reads the type from the bytes."""
+    import base64
+
+    return f"data:application/octet-stream;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,81 @@
+"""Statements about attempts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from ferrotype.db.database import Transaction
+from ferrotype.db.schema import attempts
+from ferrotype.domain.generation import Attempt
+from ferrotype.domain.states import ATTEMPT, AttemptState
+
+
+def add(tx: Transaction, attempt: Attempt) -> None:
+    """Write a new attempt: from here on a crash asks the provider before it submits again."""
+    tx.execute(
+        insert(attempts),
+        {
+            "id": attempt.id,
+            "job_id": attempt.job_id,
+            "generation_id": attempt.generation_id,
+            "provider": attempt.provider,
+            "target": attempt.target,
+            "state": attempt.state,
+            "created_at": attempt.created_at,
+        },
+    )
+
+
+def of_job(tx: Transaction, job_id: str) -> list[Attempt]:
+    """A job's attempts, oldest first."""
+    rows = tx.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.id)).all()
+    return [_attempt(row) for row in rows]
+
+
+def of_generation(tx: Transaction, generation_id: str) -> list[Attempt]:
+    """A generation's attempts, oldest first."""
+    statement = select(attempts).where(attempts.c.generation_id == generation_id).order_by(attempts.c.id)
+    return [_attempt(row) for row in tx.execute(statement).all()]
+
+
+def move(
+    tx: Transaction,
+    attempt: Attempt,
+    to: AttemptState,
+    at: datetime,
+    *,
+    request_id: str | None = None,
+    error: dict[str, Any] | None = None,
+    seconds: float | None = None,
+) -> Attempt:
+    """Change the state; the attempt as it is now. Raises IllegalTransition."""
+    ATTEMPT.advance(attempt.state, to)
+    values: dict[str, Any] = {"state": to}
+    if to is AttemptState.SUBMITTED:
+        values |= {"submitted_at": at, "request_id": request_id}
+    else:
+        values |= {"completed_at": at, "error": error, "seconds": seconds}
+    row = tx.execute(
+        update(attempts).where(attempts.c.id == attempt.id).values(values).returning(*attempts.c)
+    ).one()
+    return _attempt(row)
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        id=row.id,
+        job_id=row.job_id,
+        generation_id=row.generation_id,
+        provider=row.provider,
+        target=row.target,
+        state=AttemptState(row.state),
+        request_id=row.request_id,
+        created_at=row.created_at,
+        submitted_at=row.submitted_at,
+        completed_at=row.completed_at,
+        error=row.error,
+        seconds=row.seconds,
+    )

@@ -1,0 +1,242 @@
+"""Every table. Migrations in `db/migrations` bring a database to exactly this (a test compares)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime in UTC: `timestamptz` on Postgres, sortable UTC text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive datetimes are not stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+ID = String(36)
+#: SQLite numbers rows by itself only where the key is plain INTEGER.
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+accounts = Table(
+    "accounts",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("available", BigInteger, nullable=False, server_default="0"),
+    Column("held", BigInteger, nullable=False, server_default="0"),
+    Column("spent", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Moment, nullable=False),
+    CheckConstraint("available >= 0 AND held >= 0 AND spent >= 0", name="not_negative"),
+)
+
+entries = Table(
+    "entries",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("generation_id", ID, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("key", String(200), nullable=False, unique=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+generations = Table(
+    "generations",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("operation", String(64), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("class", String(64), key="class_", nullable=False),
+    Column("input", JSON, nullable=False),
+    Column("num_images", Integer, nullable=False),
+    Column("credits_each", BigInteger, nullable=False),
+    Column("usd_each", Float, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("reused_from", ID),
+    Column("tags", JSON, nullable=False),
+    Column("metadata", JSON, key="metadata_", nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("completed_at", Moment),
+    Index("ix_generations_account_id_id", "account_id", "id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("account_id", ID, ForeignKey("accounts.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("body_hash", String(64), nullable=False),
+    Column("generation_id", ID, ForeignKey("generations.id"), nullable=False),
+    Column("created_at", Moment, nullable=False, index=True),
+)
+
+jobs = Table(
+    "jobs",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("class", String(64), key="class_", nullable=False),
+    Column("account_id", ID, nullable=False),
+    Column("generation_id", ID, index=True),
+    Column("state", String(16), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("start_tag", Float, nullable=False),
+    Column("not_before", Moment),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("starts", Integer, nullable=False, server_default="0"),
+    Column("max_starts", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("lease_owner", String(100)),
+    Column("lease_expires_at", Moment),
+    Column("error", JSON(none_as_null=True)),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("completed_at", Moment),
+)
+#: The claim reads these two and nothing else, however many jobs have ended.
+Index(
+    "ix_jobs_claim",
+    jobs.c.class_,
+    jobs.c.priority,
+    jobs.c.start_tag,
+    jobs.c.id,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
+Index(
+    "ix_jobs_leased",
+    jobs.c.class_,
+    jobs.c.lease_expires_at,
+    sqlite_where=text("state = 'running'"),
+    postgresql_where=text("state = 'running'"),
+)
+Index(
+    "ix_jobs_delayed",
+    jobs.c.not_before,
+    sqlite_where=text("state = 'queued' AND not_before IS NOT NULL"),
+    postgresql_where=text("state = 'queued' AND not_before IS NOT NULL"),
+)
+
+#: Start-time fair queueing: how far each class has come, and the last tag each account was given in it.
+class_clocks = Table(
+    "class_clocks",
+    METADATA,
+    Column("class", String(64), key="class_", primary_key=True),
+    Column("clock", Float, nullable=False),
+)
+account_tags = Table(
+    "account_tags",
+    METADATA,
+    Column("class", String(64), key="class_", primary_key=True),
+    Column("account_id", ID, primary_key=True),
+    Column("tag", Float, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("job_id", ID, nullable=False, index=True),
+    Column("generation_id", ID, ForeignKey("generations.id"), nullable=False, index=True),
+    Column("provider", String(64), nullable=False),
+    Column("target", String(300), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("request_id", Text),
+    Column("error", JSON(none_as_null=True)),
+    Column("created_at", Moment, nullable=False),
+    Column("submitted_at", Moment),
+    Column("completed_at", Moment),
+    Column("seconds", Float),
+)
+
+assets = Table(
+    "assets",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("generation_id", ID, ForeignKey("generations.id")),
+    Column("index", Integer),
+    Column("state", String(16), nullable=False),
+    Column("seed", BigInteger),
+    Column("origin", JSON(none_as_null=True)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("content_type", String(64)),
+    Column("bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("placeholder", JSON(none_as_null=True)),
+    Column("source_type", String(64)),
+    Column("credit", JSON(none_as_null=True)),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("generation_id", "index"),
+    Index("ix_assets_account_id_id", "account_id", "id"),
+)
+
+#: Where the durable copies are: one row per asset and store, written once the store has confirmed.
+copies = Table(
+    "copies",
+    METADATA,
+    Column("asset_id", ID, ForeignKey("assets.id"), primary_key=True),
+    Column("store", String(64), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("stored_at", Moment, nullable=False),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("generation_id", ID, ForeignKey("generations.id"), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("ix_events_generation_id_seq", "generation_id", "seq"),
+)

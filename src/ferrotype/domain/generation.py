@@ -1,0 +1,58 @@
+"""The generation: one accepted order for pictures, and the journal of its calls to providers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ferrotype.domain.states import AttemptState, GenerationState
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A generation as the database has it.
+
+    `input` is the order with every choice made: model, size, seed, parameters with their defaults.
+    """
+
+    id: str
+    account_id: str
+    status: GenerationState
+    operation: str
+    model: str
+    input: dict[str, Any]
+    num_images: int
+    class_: str
+    credits_each: int
+    usd_each: float
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error: dict[str, Any] | None = None
+    reused_from: str | None = None
+    tags: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to a provider; its id is the one that we give the provider, where it takes one."""
+
+    id: str
+    job_id: str
+    generation_id: str
+    provider: str
+    target: str
+    state: AttemptState
+    request_id: str | None
+    created_at: datetime
+    submitted_at: datetime | None = None
+    completed_at: datetime | None = None
+    error: dict[str, Any] | None = None
+    seconds: float | None = None
+
+
+def shares(num_images: int, max_per_call: int) -> list[tuple[int, int]]:
+    """How an order fans out: one (first index, number of pictures) per provider call."""
+    return [(first, min(max_per_call, num_images - first)) for first in range(0, num_images, max_per_call)]

@@ -1,0 +1,104 @@
+"""Catalogue entries: models with their capabilities, prices and deployments; styles; aspect ratios."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SourceType = Literal["trainedAlgorithmicMedia", "algorithmicMedia", "compositeWithTrainedAlgorithmicMedia"]
+Scalar = bool | int | float | str
+
+
+class Frozen(BaseModel):
+    """Facts from the catalogue: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parameter(Frozen):
+    """One of the model's own parameters (`params` of an order) and what it may be."""
+
+    type: Literal["integer", "number", "string", "boolean"]
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: list[Scalar] | None = None
+    max_length: int = Field(default=1_000, ge=1, description="Characters, of a string.")
+    description: str = ""
+
+
+class Capabilities(Frozen):
+    """What a model can do. Whatever is not declared here is refused before any money is spent."""
+
+    min_side: int = Field(default=256, ge=16, description="Pixels.")
+    max_side: int = Field(default=2048, le=16_384, description="Pixels.")
+    max_pixels: int = Field(default=4_194_304, ge=1, description="Width x height.")
+    multiple: int = Field(default=8, ge=1, description="Both sides are multiples of it.")
+    sizes: list[tuple[int, int]] | None = Field(
+        default=None, description="The only sizes, where it has fixed ones."
+    )
+    aspect_ratios: list[str] | None = Field(
+        default=None, description="The only ratios; every known one when omitted."
+    )
+    max_per_call: int = Field(default=1, ge=1, description="Pictures that one provider call makes.")
+    max_prompt: int = Field(default=10_000, ge=1, description="Characters.")
+    prompt: Literal["required", "optional"] = "required"
+    seed: bool = True
+    negative_prompt: bool = False
+    styles: bool = True
+    min_images: int = Field(default=0, ge=0, description="Input pictures it needs.")
+    max_images: int = Field(default=0, ge=0, description="Input pictures it takes.")
+    mask: bool = False
+    previews: bool = False
+    formats: list[str] = Field(default_factory=list, description="Formats that `format` may name.")
+    params: dict[str, Parameter] = Field(default_factory=dict)
+
+
+class Price(Frozen):
+    """Of one picture."""
+
+    credits: int = Field(default=1, ge=0)
+    usd: float = Field(default=0.0, ge=0.0)
+
+
+class Deployment(Frozen):
+    """Where a model runs: a configured provider and that provider's own name for it."""
+
+    provider: str
+    target: str = Field(description="The provider's own model, version or workflow.")
+    weight: int = Field(default=1, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict, description="Facts that only this provider reads.")
+
+
+class Model(Frozen):
+    """A catalogue entry `owner/name`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$")]
+    title: str = ""
+    description: str = ""
+    operations: list[str] = Field(min_length=1)
+    class_: str = Field(alias="class", default="light", description="Its concurrency class.")
+    price: Price = Price()
+    capabilities: Capabilities = Capabilities()
+    defaults: dict[str, Scalar] = Field(
+        default_factory=dict, description="Values of `params` when the order names none."
+    )
+    source_type: SourceType = "trainedAlgorithmicMedia"
+    deployments: list[Deployment] = Field(min_length=1)
+
+
+class Style(Frozen):
+    """A named prompt suffix."""
+
+    name: str
+    title: str = ""
+    words: str = Field(description="Added to the prompt.")
+
+
+class AspectRatio(Frozen):
+    """A named shape and the size it has where a model does not say otherwise."""
+
+    name: str
+    width: int
+    height: int
+    use: str = ""

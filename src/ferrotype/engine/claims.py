@@ -1,0 +1,113 @@
+"""The claim, as one story: which due jobs get the free seats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ferrotype.db.database import Transaction
+from ferrotype.domain.states import JOB, JobState
+from ferrotype.engine import fairness
+from ferrotype.engine import statements as sql
+from ferrotype.engine.base import Lease
+from ferrotype.engine.settings import DEFAULT_SEATS
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is asked for. `first_class` is served first where `limit` is too small for all of them."""
+
+    limit: int
+    kinds: frozenset[str] | None
+    seats: Mapping[str, int]
+    owner: str
+    now: datetime
+    expires_at: datetime
+    first_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What came of it: `more` when another claim may find something at once."""
+
+    leases: list[Lease]
+    next_due: datetime | None
+    more: bool
+
+
+def claim(tx: Transaction, asked: Claim) -> Claimed:
+    """Lease the jobs that are due, as far as their classes have seats."""
+    promoted = tx.execute(sql.PROMOTE, {"now": asked.now}).rowcount
+    rows = _chosen(_candidates(tx, asked), asked)
+    leases = _take(tx, asked, rows) if rows else []
+    next_due = tx.execute(sql.NEXT_DUE).scalar()
+    return Claimed(leases, next_due, more=promoted == sql.MAX_PROMOTED or len(leases) == asked.limit)
+
+
+def _candidates(tx: Transaction, asked: Claim) -> dict[str, list[Any]]:
+    """Per class, the jobs that its free seats would take."""
+    found: dict[str, list[Any]] = {}
+    waiting: list[Any] = list(tx.execute(sql.WAITING))
+    for class_, running in waiting:
+        free = min(asked.limit, asked.seats.get(class_, DEFAULT_SEATS) - running)
+        if free > 0:
+            of_class = {"of_class": class_, "seats": free}
+            found[class_] = list(
+                tx.execute(sql.CANDIDATES, of_class)
+                if asked.kinds is None
+                else tx.execute(sql.CANDIDATES_OF_KINDS, {**of_class, "kinds": sorted(asked.kinds)})
+            )
+    return found
+
+
+def _chosen(found: Mapping[str, list[Any]], asked: Claim) -> list[Any]:
+    """Up to the limit, one of each class in turn: priorities and tags compare within a class only."""
+    turns = sorted(found, key=lambda class_: (class_ < asked.first_class, class_))
+    chosen: list[Any] = []
+    for turn in range(asked.limit):
+        of_this_turn = [found[class_][turn] for class_ in turns if turn < len(found[class_])]
+        if not of_this_turn:
+            break
+        chosen += of_this_turn
+    return chosen[: asked.limit]
+
+
+def _take(tx: Transaction, asked: Claim, rows: list[Any]) -> list[Lease]:
+    JOB.advance(JobState.QUEUED, JobState.RUNNING)
+    values = {
+        "taken": [row.id for row in rows],
+        "owner": asked.owner,
+        "expires": asked.expires_at,
+        "now": asked.now,
+    }
+    taken = {row.id: row for row in tx.execute(sql.TAKE, values)}
+    lanes: dict[str, float] = {}
+    leases: list[Lease] = []
+    for row in rows:
+        if row.id not in taken:
+            continue
+        key = fairness.lane(row.class_, row.priority)
+        lanes[key] = max(row.start_tag, lanes.get(key, 0.0))
+        leases.append(_lease(row, taken[row.id], asked.expires_at))
+    for key, tag in lanes.items():
+        fairness.advance(tx, key, tag)
+    return leases
+
+
+def _lease(row: Any, taken: Any, expires_at: datetime) -> Lease:
+    lease = Lease(
+        job_id=row.id,
+        kind=row.kind,
+        class_=row.class_,
+        account_id=row.account_id,
+        generation_id=row.generation_id,
+        payload=row.payload,
+        fence=taken.fence,
+        starts=taken.starts,
+        expires_at=expires_at,
+    )
+    if row.cancel_requested:
+        lease.canceled.set()
+    return lease

@@ -1,0 +1,34 @@
+"""The port of the event bus: what happens now, to whoever watches now."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from ferrotype.domain.event import Event
+
+
+class Subscription(Protocol):
+    """A bounded mailbox. When its reader is too slow, live events are dropped first; state events are
+    never dropped silently: `lagged` is set and the reader reads the journal again."""
+
+    lagged: bool
+
+    def __aiter__(self) -> AsyncIterator[Event]: ...
+
+    async def get(self) -> Event:
+        """The next event; waits for it."""
+        ...
+
+
+class EventBus(Protocol):
+    """Spreads events within (and, by another implementation, between) processes."""
+
+    def publish(self, event: Event) -> None:
+        """Hand `event` to everybody who watches its generation. Never blocks, never raises."""
+        ...
+
+    def subscribe(self, generation_id: str) -> AbstractContextManager[Subscription]:
+        """Watch one generation from now on, until the context ends."""
+        ...

@@ -1,0 +1,48 @@
+"""Who may come in: the API key, and on loopback the Host and Origin checks that keep web pages out.
+
+A page in the user's browser can reach a server on loopback: by a form or a script from a foreign origin
+(refused by its Origin), or by a name that it lets point to 127.0.0.1 (DNS rebinding, refused by its Host).
+"""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from ferrotype.domain.problems import Forbidden, Unauthorized
+from ferrotype.http.settings import HttpSettings, is_loopback
+
+#: Answered without a key: they tell nothing about anybody.
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+
+
+class Access:
+    """Decides on each request to the API."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._key = settings.api_key
+        public = urlsplit(settings.public_url or "").hostname
+        self._names = {name for name in (public, settings.host) if name}
+
+    def check(self, path: str, headers: Headers) -> None:
+        """Raise Unauthorized or Forbidden."""
+        if self._key is not None:
+            if path not in OPEN_PATHS:
+                self._check_key(headers)
+            return
+        if not self._is_ours(urlsplit(f"//{headers.get('host', '')}").hostname):
+            raise Forbidden("The Host header does not name this server.", field="Host")
+        origin = headers.get("origin")
+        if origin is not None and not self._is_ours(urlsplit(origin).hostname):
+            raise Forbidden("Pages from other origins need an API key.", field="Origin")
+
+    def _check_key(self, headers: Headers) -> None:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        assert self._key is not None
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._key.encode()):
+            raise Unauthorized("Send the API key as `Authorization: Bearer <key>`.", field="Authorization")
+
+    def _is_ours(self, name: str | None) -> bool:
+        return name is not None and (is_loopback(name) or name in self._names)

@@ -1,0 +1,27 @@
+"""The control path: FastAPI with our routes, problems and bounds."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from ferrotype import __version__
+from ferrotype.http import problems
+from ferrotype.http.context import Context
+from ferrotype.http.routes import assets, catalogue, generations, system
+
+
+def build_api(context: Context) -> FastAPI:
+    """The API as an ASGI application; its documentation pages load nothing from other hosts."""
+    app = FastAPIOffline(
+        title="Ferrotype",
+        version=__version__,
+        description="Image generation and delivery. Errors are RFC 9457 problems.",
+        swagger_ui_parameters={"tryItOutEnabled": True},
+    )
+    app.router.redirect_slashes = False
+    app.state.context = context
+    for module in (generations, assets, catalogue, system):
+        app.include_router(module.router)
+    problems.install(app)
+    return app

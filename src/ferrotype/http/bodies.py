@@ -1,0 +1,55 @@
+"""The three places that a picture's bytes are sent from."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import aclosing
+from typing import Final
+
+from ferrotype.http.asgi import Send, body
+from ferrotype.http.ranges import ByteRange
+from ferrotype.services.deliver import File
+from ferrotype.storage.arrivals import Arrival
+from ferrotype.storage.memory import Cached
+
+#: Read from disk in one go, in bytes; `send` waits for a slow client, so that no more than this waits here.
+CHUNK: Final = 256 * 1024
+PATHSEND: Final = "http.response.pathsend"
+
+
+async def send_cached(send: Send, cached: Cached, part: ByteRange | None) -> None:
+    """From memory."""
+    await send(body(cached.body[part.start : part.stop] if part else cached.body))
+
+
+async def send_file(send: Send, file: File, part: ByteRange | None, *, pathsend: bool) -> None:
+    """From disk, read in threads; a whole file by the server itself where it has the extension `pathsend`
+    (on Granian about 1.5 times as fast at 20 MB)."""
+    if pathsend and part is None:
+        await send({"type": PATHSEND, "path": str(file.path.absolute())})
+        return
+    position, stop = (part.start, part.stop) if part else (0, file.size)
+    fd = await asyncio.to_thread(os.open, file.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while position < stop:
+            data = await asyncio.to_thread(os.pread, fd, min(CHUNK, stop - position), position)
+            if not data:
+                raise EOFError(f"{file.path} has become shorter than {file.size} bytes")
+            position += len(data)
+            await send(body(data, more=position < stop))
+    finally:
+        os.close(fd)
+
+
+async def send_arriving(send: Send, arrival: Arrival, part: ByteRange | None) -> None:
+    """As the bytes come. Raises ArrivalBroken, so that the server cuts the connection."""
+    position, stop = (part.start, part.stop) if part else (0, None)
+    async with aclosing(arrival.chunks(position)) as chunks:
+        async for chunk in chunks:
+            data = chunk if stop is None else chunk[: stop - position]
+            position += len(data)
+            await send(body(data, more=True))
+            if position == stop:
+                break
+    await send(body(b""))

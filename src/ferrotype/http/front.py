@@ -1,0 +1,102 @@
+"""The door: pictures go straight to delivery, everything else through access and bounds to the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+from starlette.datastructures import Headers
+
+from ferrotype.domain.ids import new_id
+from ferrotype.domain.problems import Problem, TooLarge
+from ferrotype.http.access import Access
+from ferrotype.http.problems import reply
+from ferrotype.http.settings import HttpSettings
+from ferrotype.net.telemetry import Telemetry
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+IMAGES: Final = "/images/"
+
+log = structlog.get_logger(__name__)
+
+
+class Front:
+    """The ASGI application that the server runs."""
+
+    def __init__(
+        self, delivery: Application, api: Application, settings: HttpSettings, telemetry: Telemetry
+    ) -> None:
+        self._delivery = delivery
+        self._api = api
+        self._access = Access(settings)
+        self._max_body = settings.max_body_bytes
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if scope["path"].startswith(IMAGES):
+                await self._delivery(scope, receive, send)
+            else:
+                await self._guarded(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._api(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        request_id = new_id()
+        started, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message.setdefault("headers", [])
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                self._access.check(scope["path"], headers)
+                await self._api(scope, self._bounded(headers, receive), sending)
+            except Problem as problem:
+                await reply(problem)(scope, receive, sending)
+            finally:
+                seconds = time.perf_counter() - started
+                route = scope.get("route")
+                name = f"{scope['method']} {route.path}" if route is not None else "unmatched"
+                self._telemetry.observe(name, seconds, ok=status < 400)
+                log.debug(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    seconds=round(seconds, 4),
+                )
+
+    def _bounded(self, headers: Headers, receive: Receive) -> Receive:
+        """`receive` that refuses a body over the limit, declared or actual."""
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self._max_body:
+            raise TooLarge(f"A body has at most {self._max_body} bytes.", field="body", limit=self._max_body)
+        taken = 0
+
+        async def receiving() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_body:
+                raise TooLarge(
+                    f"A body has at most {self._max_body} bytes.", field="body", limit=self._max_body
+                )
+            return message
+
+        return receiving

@@ -1,0 +1,60 @@
+"""The headers of a picture and of the answers that stand in for one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ferrotype.domain.problems import MethodNotAllowed, Problem, RangeNotSatisfiable
+from ferrotype.http.asgi import Headers, Message, start
+from ferrotype.http.picture_url import EXTENSIONS
+
+ALLOW: Final = b"GET, HEAD, OPTIONS"
+FOREVER: Final = (b"cache-control", b"public, max-age=31536000, immutable")
+ANY_ORIGIN: Final = (b"access-control-allow-origin", b"*")
+#: Of every picture. A picture is never a page, whatever its bytes pretend.
+COMMON: Final[Headers] = [
+    FOREVER,
+    ANY_ORIGIN,
+    (b"accept-ranges", b"bytes"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+]
+PREFLIGHT: Final = start(
+    204,
+    [
+        (b"allow", ALLOW),
+        ANY_ORIGIN,
+        (b"access-control-allow-methods", ALLOW),
+        (b"access-control-allow-headers", b"If-None-Match, If-Range, Range"),
+        (b"access-control-max-age", b"86400"),
+    ],
+)
+
+
+def picture(tag: bytes, content_type: str, length: int | None, level: bytes) -> Headers:
+    """Of 200 and 206. `length` is that of the body in bytes, None when it will be sent in chunks; `level`
+    names where the bytes come from."""
+    headers = [(b"content-type", content_type.encode()), (b"etag", tag), *COMMON, (b"server-timing", level)]
+    if length is not None:
+        headers.append((b"content-length", b"%d" % length))
+    return headers
+
+
+def not_modified(tag: bytes) -> Message:
+    """The start of a 304."""
+    return start(304, [(b"etag", tag), FOREVER, ANY_ORIGIN])
+
+
+def attachment(asset_id: str, content_type: str) -> bytes:
+    """The value of `Content-Disposition` for a download."""
+    return f'attachment; filename="{asset_id}.{EXTENSIONS.get(content_type, "bin")}"'.encode()
+
+
+def explaining(problem: Problem) -> Headers:
+    """Headers that the status asks for."""
+    if isinstance(problem, MethodNotAllowed):
+        return [(b"allow", ALLOW)]
+    if isinstance(problem, RangeNotSatisfiable):
+        return [(b"content-range", f"bytes */{problem.limit}".encode())]
+    return []

@@ -1,0 +1,105 @@
+"""The one place where a Problem becomes a reply."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from ferrotype.domain.problems import (
+    MEDIA_TYPE,
+    Forbidden,
+    InternalError,
+    InvalidField,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMedia,
+)
+
+log = structlog.get_logger(__name__)
+
+#: pydantic's names for the bound that a value broke.
+BOUNDS: Final = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "expected", "multiple_of")
+BY_STATUS: Final[dict[int, type[Problem]]] = {
+    400: MalformedRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: TooLarge,
+    415: UnsupportedMedia,
+}
+
+
+def reply(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """`problem` as application/problem+json."""
+    extra = {"Cache-Control": "no-store", **(headers or {})}
+    if problem.retry_after is not None:
+        extra["Retry-After"] = str(math.ceil(problem.retry_after))
+    if problem.status == 401:
+        extra["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(problem.to_json(), problem.status, extra, media_type=MEDIA_TYPE)
+
+
+def from_validation(errors: list[dict[str, Any]]) -> Problem:
+    """pydantic's errors as one problem: the first in front, all of them in `errors`."""
+    if any(error["type"] == "json_invalid" for error in errors):
+        return MalformedRequest(
+            f"The body is not valid JSON: {errors[0].get('ctx', {}).get('error', '')}.", field="body"
+        )
+    told = [_told(error) for error in errors]
+    first = told[0]
+    return InvalidField(
+        f"{first['field']}: {first['message']}.",
+        field=first["field"],
+        limit=first.get("limit"),
+        errors=told if len(told) > 1 else None,
+    )
+
+
+def _told(error: dict[str, Any]) -> dict[str, Any]:
+    place = [str(part) for part in error["loc"]]
+    if len(place) > 1 and place[0] in ("body", "query", "path", "header"):
+        place = place[1:]
+    told: dict[str, Any] = {"field": ".".join(place), "message": str(error["msg"]).rstrip(".")}
+    context = error.get("ctx") or {}
+    bounds = {name: context[name] for name in BOUNDS if name in context}
+    if bounds:
+        told["limit"] = next(iter(bounds.values())) if len(bounds) == 1 else bounds
+    elif error["type"] == "extra_forbidden":
+        told["message"] = "There is no such field"
+    return told
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the API a problem."""
+
+    @app.exception_handler(Problem)
+    async def on_problem(_request: Request, problem: Problem) -> JSONResponse:
+        return reply(problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return reply(from_validation(list(error.errors())))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, Problem):  # FastAPI wraps whatever breaks while it reads the body
+            return reply(error.__cause__)
+        cls = BY_STATUS.get(error.status_code, InternalError)
+        detail = f"{request.method} {request.url.path}: {error.detail}"
+        return reply(cls(detail), dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def on_anything(request: Request, error: Exception) -> JSONResponse:
+        log.error("a request broke", path=request.url.path, exc_info=error)
+        return reply(InternalError("The server's log tells more."))

@@ -1,0 +1,152 @@
+"""`/v1/generations`: order, look, cancel, follow."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from ferrotype.domain.ids import is_id, new_id
+from ferrotype.domain.order import Order
+from ferrotype.domain.problems import InvalidField, NotFound
+from ferrotype.domain.states import GenerationState
+from ferrotype.http.context import Context, context_of
+from ferrotype.http.prefer import wait_seconds
+from ferrotype.http.schemas import GenerationBody, GenerationPage, problems
+from ferrotype.http.sse import stream
+
+router = APIRouter(prefix="/v1/generations", tags=["generations"])
+
+KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        201: {"model": GenerationBody, "description": "It ended within the wait, well or badly"},
+        202: {"model": GenerationBody, "description": "The wait ended first; follow it by its URLs"},
+        **problems(400, 401, 402, 403, 409, 413, 415, 422, 503),
+    },
+)
+async def create(
+    order: Order,
+    request: Request,
+    context: Ctx,
+    prefer: Annotated[list[str] | None, Header(description="`wait=N` seconds, or `respond-async`.")] = None,
+    idempotency_key: Annotated[
+        str | None, Header(description="Same key and body: the same generation, for 24 hours.")
+    ] = None,
+) -> JSONResponse:
+    """Order pictures. The answer comes when they exist (`immediate`) or are stored (`durable`)."""
+    if idempotency_key is not None and KEY.fullmatch(idempotency_key) is None:
+        raise InvalidField(
+            "An idempotency key has 1 to 255 visible ASCII characters.", field="Idempotency-Key", limit=255
+        )
+    seconds, applied = wait_seconds(prefer or (), context.settings)
+    started = time.perf_counter()
+    generation_id, base_url = new_id(), context.base_url(request)
+    with context.bus.subscribe(generation_id) as own:
+        admitted = await context.admit(
+            order, account_id=context.account_id, generation_id=generation_id, idempotency_key=idempotency_key
+        )
+        with context.bus.subscribe(admitted.generation_id) as other:
+            envelope, ended = await context.waiting(
+                other if admitted.replayed else own,
+                admitted.generation_id,
+                context.account_id,
+                base_url,
+                mode=order.mode,
+                seconds=seconds,
+                fresh=not admitted.replayed,
+            )
+    context.telemetry.observe(
+        order.operation,
+        time.perf_counter() - started,
+        ok=envelope["status"] != GenerationState.FAILED,
+        request=False,
+    )
+    headers = {"Location": f"/v1/generations/{admitted.generation_id}", "Cache-Control": "no-store"}
+    if applied is not None:
+        headers["Preference-Applied"] = applied
+    if admitted.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if not ended:
+        headers["Retry-After"] = "1"
+    return JSONResponse(envelope, 201 if ended else 202, headers)
+
+
+@router.get("", responses={200: {"model": GenerationPage}, **problems(401, 422)})
+async def index(
+    request: Request,
+    context: Ctx,
+    limit: Annotated[int, Query(ge=1, description="Entries of the page.")] = 20,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    status: Annotated[GenerationState | None, Query(description="Only these.")] = None,
+) -> JSONResponse:
+    """The generations, newest first."""
+    if limit > context.settings.max_page:
+        raise InvalidField("limit is too large.", field="limit", limit=context.settings.max_page)
+    if cursor is not None and not is_id(cursor):
+        raise InvalidField("That is no cursor of ours.", field="cursor")
+    data, following = await context.envelopes.page(
+        context.account_id, context.base_url(request), limit=limit, cursor=cursor, status=status
+    )
+    return JSONResponse({"object": "list", "data": data, "next_cursor": following})
+
+
+@router.get("/{generation_id}", responses={200: {"model": GenerationBody}, **problems(401, 404)})
+async def show(generation_id: str, request: Request, context: Ctx) -> JSONResponse:
+    """One generation as it is now."""
+    envelope = await context.envelopes.generation(
+        known(generation_id), context.account_id, context.base_url(request)
+    )
+    return JSONResponse(envelope, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/{generation_id}/cancel", responses={200: {"model": GenerationBody}, **problems(401, 404)})
+async def cancel(generation_id: str, request: Request, context: Ctx) -> JSONResponse:
+    """Ask for its end. What exists already stays and is charged; the rest is released. A generation that
+    has ended stays as it is."""
+    await context.cancel(known(generation_id), context.account_id)
+    return await show(generation_id, request, context)
+
+
+@router.get(
+    "/{generation_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 404)},
+)
+async def events(
+    generation_id: str,
+    request: Request,
+    context: Ctx,
+    last_event_id: Annotated[str | None, Header(description="Resume after this number.")] = None,
+) -> StreamingResponse:
+    """Follow it live: first a `snapshot`, then every event; the terminal one closes the stream."""
+    after = int(last_event_id) if last_event_id and re.fullmatch(r"\d{1,18}", last_event_id) else None
+    body = stream(context, known(generation_id), context.base_url(request), after)
+    first = await anext(body)  # an unknown generation is a problem, not an empty stream
+
+    async def rest() -> AsyncIterator[bytes]:
+        try:
+            yield first
+            async for chunk in body:
+                yield chunk
+        finally:
+            await body.aclose()
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(rest(), media_type="text/event-stream", headers=headers)
+
+
+def known(generation_id: str) -> str:
+    """The id, if it can be one. Raises NotFound."""
+    if not is_id(generation_id):
+        raise NotFound(f"There is no generation {generation_id[:64]!r}.")
+    return generation_id

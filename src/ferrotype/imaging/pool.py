@@ -1,0 +1,80 @@
+"""A bounded pool of threads for imaging: libvips releases the GIL, so threads are real parallelism."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
+from typing import Final, ParamSpec, TypeVar
+
+from ferrotype.domain.clock import Clock, SystemClock
+from ferrotype.domain.problems import Overloaded
+from ferrotype.imaging.settings import ImagingSettings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Weight of the newest duration in the running mean that `retry_after` is estimated from.
+SMOOTHING: Final = 0.1
+FIRST_GUESS_S: Final = 0.05
+
+
+class ImagingPool:
+    """`threads` calls run at once, `queue` more may wait; one beyond that is refused at once."""
+
+    def __init__(self, settings: ImagingSettings, *, clock: Clock | None = None) -> None:
+        self.threads = settings.threads
+        self._bound = self.threads + settings.imaging_queue
+        self._clock = clock or SystemClock()
+        self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="imaging")
+        self._lock = Lock()
+        self._pending = 0
+        self._mean_s = FIRST_GUESS_S
+
+    @property
+    def pending(self) -> int:
+        """Calls that run or wait; for gauges."""
+        return self._pending
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `call` gives, or its exception.
+
+        Cancelling takes a waiting call out of the queue; one that runs goes on to its end and keeps its
+        thread, and its result is dropped. Raises Overloaded with `retry_after` seconds when full, and
+        RuntimeError after `close`.
+        """
+        with self._lock:
+            if self._pending >= self._bound:
+                raise Overloaded(
+                    f"{self._pending} pictures are being worked on or waiting.",
+                    limit=self._bound,
+                    retry_after=max(1, math.ceil(self._pending / self.threads * self._mean_s)),
+                )
+            self._pending += 1
+        try:
+            future = self._executor.submit(self._timed, partial(call, *args, **kwargs))
+        except RuntimeError:
+            self._release()
+            raise
+        future.add_done_callback(self._release)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Drop what waits and wait for what runs. Blocking: call it when the loop has nothing else to do."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _timed(self, call: Callable[[], T]) -> T:
+        started = self._clock.monotonic()
+        try:
+            return call()
+        finally:
+            took = self._clock.monotonic() - started
+            with self._lock:
+                self._mean_s += SMOOTHING * (took - self._mean_s)
+
+    def _release(self, _: object = None) -> None:
+        with self._lock:
+            self._pending -= 1

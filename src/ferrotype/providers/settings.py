@@ -1,0 +1,50 @@
+"""Settings of the providers. A provider is configured as soon as its address or key is given."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ferrotype.config import Settings, setting
+
+
+class ComfyUISettings(Settings):
+    """A ComfyUI server, on your own box or behind a proxy URL."""
+
+    area: ClassVar[str] = "comfyui"
+
+    url: str | None = setting(
+        None,
+        "Base address of the server, path included: `http://127.0.0.1:8188`.",
+        env="COMFYUI_URL",
+        pattern=r"^https?://[^\s]+$",
+    )
+    token: str | None = setting(None, "Sent as `Authorization: Bearer`.", env="COMFYUI_TOKEN", secret=True)
+    user: str | None = setting(None, "User name for basic authentication.", env="COMFYUI_USER")
+    password: str | None = setting(
+        None, "Password for basic authentication.", env="COMFYUI_PASSWORD", secret=True
+    )
+    ca_file: str | None = setting(None, "PEM file of an own certificate authority.", env="COMFYUI_CA_FILE")
+    stall_timeout: float = setting(
+        300.0,
+        "Seconds without any sign of progress of a running prompt after which it counts as hung.",
+        env="COMFYUI_STALL_TIMEOUT",
+        gt=0,
+    )
+    request_timeout: float = setting(
+        30.0,
+        "Seconds without a byte of an HTTP answer after which the request is given up.",
+        env="COMFYUI_REQUEST_TIMEOUT",
+        gt=0,
+    )
+    workflows_dir: str | None = setting(
+        None, "Folder of your own workflow templates (API format, `.json`).", env="COMFYUI_WORKFLOWS"
+    )
+    max_preview_bytes: int = setting(
+        262_144, "A larger preview is dropped.", env="COMFYUI_MAX_PREVIEW_BYTES", ge=0
+    )
+    max_frame_bytes: int = setting(
+        134_217_728,
+        "A larger websocket message ends the connection; bounds pictures sent by SaveImageWebsocket.",
+        env="COMFYUI_MAX_FRAME_BYTES",
+        ge=65_536,
+    )

@@ -1,0 +1,139 @@
+"""The story of an order: from what a caller asks to a generation with its money held and its jobs queued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ferrotype.catalogue import Catalogue
+from ferrotype.db import generations
+from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.generation import Generation, shares
+from ferrotype.domain.model import Model
+from ferrotype.domain.order import Order
+from ferrotype.domain.problems import IdempotencyConflict
+from ferrotype.domain.states import GenerationState
+from ferrotype.engine.base import Engine, NewJob
+from ferrotype.services import credits
+from ferrotype.services.check import check_bounds, resolve
+from ferrotype.services.inputs import Inputs
+from ferrotype.services.journal import Journal
+from ferrotype.services.routing import Routing
+from ferrotype.services.settings import ServiceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The generation that answers the order; `replayed` when an earlier order with the same key made it."""
+
+    generation_id: str
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Accepts orders."""
+
+    database: Database
+    catalogue: Catalogue
+    routing: Routing
+    engine: Engine
+    inputs: Inputs
+    journal: Journal
+    clock: Clock
+    settings: ServiceSettings
+    default_model: str | None = None
+
+    async def __call__(
+        self, order: Order, *, account_id: str, generation_id: str, idempotency_key: str | None = None
+    ) -> Admitted:
+        """Make `generation_id`, or find the generation that the same key made before.
+
+        Raises RequestProblem or ServerProblem subclasses; then nothing was written.
+        """
+        body_hash = _hash(order)
+        if idempotency_key is not None:
+            known = await self.database.read(
+                lambda tx: self._known(tx, account_id, idempotency_key, body_hash)
+            )
+            if known is not None:
+                return Admitted(known, replayed=True)
+        check_bounds(order, self.settings)
+        model = self.catalogue.choose(
+            order.model, order.operation, self.routing.configured, self.default_model
+        )
+        resolved = resolve(order, model, self.catalogue)
+        resolved |= await self.inputs.collect(order, account_id)
+        generation = self._generation(generation_id, account_id, order, model, resolved)
+
+        def story(tx: Transaction) -> Admitted:
+            if idempotency_key is not None:
+                known = self._known(tx, account_id, idempotency_key, body_hash)
+                if known is not None:
+                    return Admitted(known, replayed=True)
+            generations.add(tx, generation)
+            credits.hold(tx, generation, generation.created_at)
+            if idempotency_key is not None:
+                generations.add_key(
+                    tx, account_id, idempotency_key, body_hash, generation.id, generation.created_at
+                )
+            self._enqueue(tx, generation, model)
+            return Admitted(generation.id, replayed=False)
+
+        return await self.database.write(story)
+
+    def _known(self, tx: Transaction, account_id: str, key: str, body_hash: str) -> str | None:
+        found = generations.find_key(tx, account_id, key)
+        if found is None:
+            return None
+        known_hash, generation_id, created_at = found
+        if created_at < self.clock.now() - timedelta(hours=self.settings.idempotency_hours):
+            return None
+        if known_hash != body_hash:
+            raise IdempotencyConflict(
+                "This idempotency key came with another body before.", field="Idempotency-Key"
+            )
+        return generation_id
+
+    def _generation(
+        self, generation_id: str, account_id: str, order: Order, model: Model, resolved: dict[str, Any]
+    ) -> Generation:
+        return Generation(
+            id=generation_id,
+            account_id=account_id,
+            status=GenerationState.QUEUED,
+            operation=order.operation,
+            model=model.name,
+            class_=model.class_,
+            input=resolved,
+            num_images=order.num_images,
+            credits_each=model.price.credits,
+            usd_each=model.price.usd,
+            created_at=self.clock.now(),
+            tags=order.tags,
+            metadata=order.metadata,
+        )
+
+    def _enqueue(self, tx: Transaction, generation: Generation, model: Model) -> None:
+        """One job per provider call; they run in parallel as far as the class has seats."""
+        positions = []
+        for first, count in shares(generation.num_images, model.capabilities.max_per_call):
+            job = NewJob(
+                kind="generate",
+                class_=generation.class_,
+                account_id=generation.account_id,
+                generation_id=generation.id,
+                payload={"first": first, "count": count},
+            )
+            positions.append(self.engine.position(tx, self.engine.enqueue(tx, job)))
+        self.journal.record(tx, "queued", generation.id, position=positions[0])
+
+
+def _hash(order: Order) -> str:
+    """Equal for equal orders, however they were spelled."""
+    text = json.dumps(order.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,101 @@
+"""The story of a picture on its way: its bytes reach the spool, or never do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ferrotype.db import assets, generations
+from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.asset import Asset
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.problems import OriginProblem, OriginUnavailable
+from ferrotype.domain.states import AssetState, GenerationState, JobState
+from ferrotype.engine.base import Engine, Lease
+from ferrotype.imaging.inspect import peek
+from ferrotype.services import credits
+from ferrotype.services.ingest import delivered
+from ferrotype.services.journal import Journal
+from ferrotype.services.settings import ServiceSettings
+from ferrotype.storage.arrivals import Arrivals, Arrived
+
+
+class Arrive:
+    """Handles jobs of the kind `arrive`: joins the fetch that already runs, or starts it again."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        arrivals: Arrivals,
+        journal: Journal,
+        clock: Clock,
+        settings: ServiceSettings,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._arrivals = arrivals
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+
+    async def __call__(self, lease: Lease) -> None:
+        """Wait for the bytes, then make the asset ready. Raises OriginProblem to be tried again."""
+        asset = await self._database.read(lambda tx: assets.get(tx, lease.payload["asset_id"]))
+        assert asset is not None
+        if asset.state is not AssetState.ARRIVING or asset.origin is None:
+            await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
+            return
+        try:
+            arrived = await self._arrivals.start(asset.id, asset.origin).finished()
+        except OriginProblem as problem:
+            if problem.retryable:
+                raise
+            error = problem.to_json()
+            await self._database.write(lambda tx: self._lost(tx, lease, asset, error))
+            return
+        await self._database.write(lambda tx: self._ready(tx, lease, asset, arrived))
+
+    def _ready(self, tx: Transaction, lease: Lease, asset: Asset, arrived: Arrived) -> None:
+        self._engine.fence(tx, lease)
+        info = peek(arrived.path)
+        facts: dict[str, Any] = {
+            "bytes": arrived.bytes,
+            "sha256": arrived.sha256,
+            "content_type": arrived.content_type,
+        }
+        if info is not None:
+            facts |= {"width": info.width, "height": info.height}
+        assets.move(tx, asset, AssetState.READY, **facts)
+        assert asset.generation_id is not None
+        generation = generations.get(tx, asset.generation_id, lock=True)
+        assert generation is not None
+        delivered(tx, self._engine, self._journal, generation, asset, self._clock, self._settings)
+        self._engine.finish(tx, lease, JobState.SUCCEEDED)
+
+    def _lost(self, tx: Transaction, lease: Lease, asset: Asset, error: dict[str, Any]) -> None:
+        self._engine.finish(tx, lease, JobState.FAILED, error)
+        self.lose(tx, asset, error)
+
+    def gave_up(self, tx: Transaction, payload: Mapping[str, Any], error: Mapping[str, Any]) -> None:
+        """The engine failed the job: every fetch that was allowed has failed."""
+        asset = assets.get(tx, payload["asset_id"])
+        if asset is not None and asset.state is AssetState.ARRIVING:
+            self.lose(tx, asset, dict(error))
+
+    def lose(self, tx: Transaction, asset: Asset, error: dict[str, Any]) -> None:
+        """The bytes will never come: give the money back, say so, and fail a generation left with nothing."""
+        assets.move(tx, asset, AssetState.FAILED)
+        assert asset.generation_id is not None
+        generation = generations.get(tx, asset.generation_id, lock=True)
+        assert generation is not None
+        now = self._clock.now()
+        credits.release_asset(tx, generation, asset, now)
+        self._journal.record(tx, "failed", generation.id, asset_id=asset.id, error=error)
+        left = assets.of_generations(tx, [generation.id])[generation.id]
+        if generation.status is GenerationState.SUCCEEDED and all(
+            other.state is AssetState.FAILED for other in left
+        ):
+            problem = OriginUnavailable("The provider made pictures and the bytes of none ever arrived.")
+            generations.move(tx, generation, GenerationState.FAILED, now, error=problem.to_json())
+            self._journal.record(tx, "failed", generation.id, error=problem.to_json())

@@ -1,0 +1,47 @@
+"""The story of a cancel: queued jobs end here and now, running ones are told."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from ferrotype.db import generations
+from ferrotype.db.database import Database, Transaction
+from ferrotype.db.schema import jobs
+from ferrotype.domain.generation import Generation
+from ferrotype.domain.problems import NotFound
+from ferrotype.domain.states import GENERATION, JobState
+from ferrotype.engine.base import Engine
+from ferrotype.services.conclude import Conclude
+
+
+class Cancel:
+    """Ends generations on request."""
+
+    def __init__(self, database: Database, engine: Engine, conclude: Conclude) -> None:
+        self._database = database
+        self._engine = engine
+        self._conclude = conclude
+
+    async def __call__(self, generation_id: str, account_id: str) -> None:
+        """Ask for the generation's end; one that has ended stays as it is. Raises NotFound."""
+
+        def story(tx: Transaction) -> None:
+            generation = generations.get(tx, generation_id, lock=True)
+            if generation is None or generation.account_id != account_id:
+                raise NotFound(f"There is no generation {generation_id}.")
+            if not GENERATION.is_terminal(generation.status):
+                self._cancel_jobs(tx, generation)
+
+        await self._database.write(story)
+
+    def _cancel_jobs(self, tx: Transaction, generation: Generation) -> None:
+        rows = tx.execute(
+            select(jobs.c.id, jobs.c.state, jobs.c.payload)
+            .where(jobs.c.generation_id == generation.id, jobs.c.kind == "generate")
+            .order_by(jobs.c.id)
+        ).all()
+        for row in rows:
+            if row.state in (JobState.QUEUED, JobState.RUNNING):
+                now = self._engine.cancel(tx, row.id)
+                if now is JobState.CANCELED:
+                    self._conclude.job_ended(tx, row.id, generation.id, row.payload)

@@ -1,0 +1,197 @@
+"""Hold an order against the model's declared capabilities; pure, and before any money is touched."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from ferrotype.catalogue import Catalogue
+from ferrotype.domain.model import Capabilities, Model, Parameter
+from ferrotype.domain.order import Order
+from ferrotype.domain.problems import InvalidField, UnsupportedByModel
+from ferrotype.services.settings import ServiceSettings
+
+
+def check_bounds(order: Order, settings: ServiceSettings) -> None:
+    """The server's own bounds. Raises InvalidField naming the field and its limit."""
+    for field, text in (("prompt", order.prompt), ("negative_prompt", order.negative_prompt or "")):
+        if len(text) > settings.max_prompt:
+            raise InvalidField(
+                f"{field} has {len(text)} characters; at most {settings.max_prompt} are taken.",
+                field=field,
+                limit=settings.max_prompt,
+            )
+        if "\x00" in text:
+            raise InvalidField(f"{field} contains a NUL character.", field=field)
+    for field, count, limit in (
+        ("num_images", order.num_images, settings.max_num_images),
+        ("images", len(order.references), settings.max_input_images),
+        ("params", len(order.params), settings.max_params),
+        ("metadata", len(json.dumps(order.metadata, default=str)), settings.max_metadata_bytes),
+    ):
+        if count > limit:
+            raise InvalidField(f"{field}: {count} is more than {limit}.", field=field, limit=limit)
+
+
+def resolve(order: Order, model: Model, catalogue: Catalogue) -> dict[str, Any]:
+    """The order with every choice made: what the generation keeps as its `input`.
+
+    Raises InvalidField or UnsupportedByModel naming the field and the limit.
+    """
+    can = model.capabilities
+    _check_prompt(order, can)
+    _check_wishes(order, model, catalogue)
+    width, height = _size(order, can, catalogue)
+    return {
+        "prompt": order.prompt,
+        "negative_prompt": order.negative_prompt,
+        "num_images": order.num_images,
+        "aspect_ratio": order.aspect_ratio,
+        "width": width,
+        "height": height,
+        "style": order.style,
+        "seed": secrets.randbelow(2**31) if order.seed is None else order.seed,
+        "images": [],
+        "mask": None,
+        "params": _params(order, model),
+        "mode": order.mode,
+        "format": order.format,
+    }
+
+
+def _check_prompt(order: Order, can: Capabilities) -> None:
+    if can.prompt == "required" and not order.prompt.strip():
+        raise InvalidField("The prompt is empty.", field="prompt", limit="at least 1 character")
+    if len(order.prompt) > can.max_prompt:
+        raise InvalidField(
+            f"The model takes prompts of up to {can.max_prompt} characters.",
+            field="prompt",
+            limit=can.max_prompt,
+        )
+
+
+def _check_wishes(order: Order, model: Model, catalogue: Catalogue) -> None:
+    can = model.capabilities
+    count = len(order.references)
+    refusals = (
+        (
+            "negative_prompt",
+            bool(order.negative_prompt) and not can.negative_prompt,
+            "takes no negative prompt",
+            None,
+        ),
+        ("seed", order.seed is not None and not can.seed, "takes no seed", None),
+        ("style", order.style is not None and not can.styles, "takes no style", None),
+        (
+            "images",
+            count > can.max_images,
+            f"takes {can.max_images} input pictures, not {count}",
+            can.max_images,
+        ),
+        ("images", count < can.min_images, f"needs {can.min_images} input pictures", can.min_images),
+        ("mask", order.mask is not None and not can.mask, "takes no mask", None),
+        (
+            "format",
+            order.format is not None and order.format not in can.formats,
+            f"does not make {order.format}",
+            can.formats,
+        ),
+    )
+    for field, refused, reason, limit in refusals:
+        if refused:
+            named = "image" if field == "images" and order.image and not order.images else field
+            raise UnsupportedByModel(f"{model.name} {reason}.", field=named, limit=limit)
+    if order.style is not None and order.style not in catalogue.styles:
+        raise InvalidField(
+            f"There is no style {order.style!r}.", field="style", limit=sorted(catalogue.styles)
+        )
+
+
+def _size(order: Order, can: Capabilities, catalogue: Catalogue) -> tuple[int, int]:
+    """Both sides in pixels."""
+    if (order.width is None) != (order.height is None):
+        missing = "height" if order.height is None else "width"
+        raise InvalidField("width and height come together.", field=missing)
+    if order.width is not None and order.height is not None:
+        if order.aspect_ratio is not None:
+            raise InvalidField("Give either aspect_ratio or both sides.", field="aspect_ratio")
+        _check_size(order.width, order.height, can)
+        return order.width, order.height
+    name = order.aspect_ratio or (can.aspect_ratios[0] if can.aspect_ratios else "1:1")
+    allowed = can.aspect_ratios or list(catalogue.aspect_ratios)
+    if name not in allowed:
+        raise UnsupportedByModel(
+            f"The aspect ratio {name} is not offered.", field="aspect_ratio", limit=allowed
+        )
+    ratio = catalogue.aspect_ratios[name]
+    if can.sizes is not None:
+        return min(can.sizes, key=lambda size: abs(size[0] / size[1] - ratio.width / ratio.height))
+    scale = min(
+        1.0,
+        can.max_side / max(ratio.width, ratio.height),
+        (can.max_pixels / (ratio.width * ratio.height)) ** 0.5,
+    )
+    width, height = (
+        max(can.min_side, int(side * scale) // can.multiple * can.multiple)
+        for side in (ratio.width, ratio.height)
+    )
+    return width, height
+
+
+def _check_size(width: int, height: int, can: Capabilities) -> None:
+    if can.sizes is not None:
+        if (width, height) not in can.sizes:
+            sizes = [f"{w}x{h}" for w, h in can.sizes]
+            raise UnsupportedByModel(f"The model does not make {width}x{height}.", field="width", limit=sizes)
+        return
+    for field, side in (("width", width), ("height", height)):
+        if not can.min_side <= side <= can.max_side:
+            raise UnsupportedByModel(
+                f"{field} must be from {can.min_side} to {can.max_side} pixels.",
+                field=field,
+                limit=[can.min_side, can.max_side],
+            )
+        if side % can.multiple:
+            raise UnsupportedByModel(
+                f"{field} must be a multiple of {can.multiple}.",
+                field=field,
+                limit={"multiple": can.multiple},
+            )
+    if width * height > can.max_pixels:
+        raise UnsupportedByModel(
+            f"{width}x{height} has more than {can.max_pixels} pixels.", field="width", limit=can.max_pixels
+        )
+
+
+def _params(order: Order, model: Model) -> dict[str, Any]:
+    """The model's defaults under the order's own values, each checked."""
+    declared = model.capabilities.params
+    for name, value in order.params.items():
+        if name not in declared:
+            raise UnsupportedByModel(
+                f"{model.name} has no parameter {name!r}.", field=f"params.{name}", limit=sorted(declared)
+            )
+        _check_param(name, value, declared[name])
+    return {**model.defaults, **order.params}
+
+
+def _check_param(name: str, value: Any, declared: Parameter) -> None:
+    field = f"params.{name}"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {
+        "integer": number and float(value).is_integer() if number else False,
+        "number": number,
+        "string": isinstance(value, str),
+        "boolean": isinstance(value, bool),
+    }[declared.type]
+    if not fits:
+        raise InvalidField(f"{field} must be of type {declared.type}.", field=field, limit=declared.type)
+    if declared.choices is not None and value not in declared.choices:
+        raise InvalidField(f"{field} cannot be {value!r}.", field=field, limit=declared.choices)
+    if isinstance(value, str) and len(value) > declared.max_length:
+        raise InvalidField(f"{field} is too long.", field=field, limit=declared.max_length)
+    if number:
+        low, high = declared.minimum, declared.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise InvalidField(f"{field} is out of bounds.", field=field, limit=[low, high])

@@ -1,0 +1,177 @@
+"""How jobs end, and what their ends make of the generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from ferrotype.db import assets, attempts, generations
+from ferrotype.db.database import Database, Transaction
+from ferrotype.db.schema import jobs
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.generation import Attempt, Generation
+from ferrotype.domain.problems import Problem, ProviderFailed, from_json
+from ferrotype.domain.states import (
+    GENERATION,
+    JOB,
+    AssetState,
+    AttemptState,
+    GenerationState,
+    JobState,
+)
+from ferrotype.engine.base import Ending, Engine, Lease
+from ferrotype.providers.base import Finished
+from ferrotype.services import credits
+from ferrotype.services.journal import Journal
+
+
+class Conclude:
+    """Ends jobs of the kind `generate`: attempt, job, money and generation in one transaction."""
+
+    def __init__(self, database: Database, engine: Engine, journal: Journal, clock: Clock) -> None:
+        self._database = database
+        self._engine = engine
+        self._journal = journal
+        self._clock = clock
+
+    async def succeeded(self, lease: Lease, attempt: Attempt, finished: Finished) -> None:
+        """The provider is done; without a single picture that is a failure all the same."""
+
+        def story(tx: Transaction) -> None:
+            made = _made(tx, lease)
+            problem = finished.problem
+            if made == 0 and problem is None:
+                problem = ProviderFailed("The provider reported success and no picture.")
+            elif made < int(lease.payload["count"]) and problem is None:
+                problem = ProviderFailed(f"The provider made {made} of {lease.payload['count']} pictures.")
+            error = problem.to_json() if problem else None
+            self._engine.fence(tx, lease)
+            attempt_ending = AttemptState.SUCCEEDED if made else AttemptState.FAILED
+            attempts.move(
+                tx, attempt, attempt_ending, self._clock.now(), error=error, seconds=finished.seconds
+            )
+            self._end(tx, lease, JobState.SUCCEEDED if made else JobState.FAILED, error)
+
+        await self._database.write(story)
+
+    async def failed(self, lease: Lease, attempt: Attempt | None, problem: Problem) -> None:
+        """The job cannot be done."""
+        await self._ended(lease, attempt, AttemptState.FAILED, JobState.FAILED, problem.to_json())
+
+    async def canceled(self, lease: Lease, attempt: Attempt | None) -> None:
+        """The provider call has ended because somebody asked for it."""
+        await self._ended(lease, attempt, AttemptState.CANCELED, JobState.CANCELED, None)
+
+    async def again(self, lease: Lease, at: datetime, problem: Problem) -> None:
+        """Queue the job for later; its start is not held against it."""
+        await self._database.write(
+            lambda tx: self._engine.retry(tx, lease, at, problem.to_json(), counted=False)
+        )
+
+    async def stale(self, lease: Lease) -> None:
+        """A job of a generation that has ended already."""
+        await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.CANCELED))
+
+    def gave_up(
+        self,
+        tx: Transaction,
+        job_id: str,
+        generation_id: str,
+        payload: Mapping[str, Any],
+        error: Mapping[str, Any],
+    ) -> None:
+        """The engine failed the job by itself (started too often): same money, same roll-up."""
+        for attempt in attempts.of_job(tx, job_id):
+            if attempt.state in (AttemptState.SUBMITTING, AttemptState.SUBMITTED):
+                attempts.move(tx, attempt, AttemptState.UNKNOWN, self._clock.now(), error=dict(error))
+        self.job_ended(tx, job_id, generation_id, payload)
+
+    async def _ended(
+        self,
+        lease: Lease,
+        attempt: Attempt | None,
+        attempt_ending: AttemptState,
+        ending: Ending,
+        error: dict[str, Any] | None,
+    ) -> None:
+        def story(tx: Transaction) -> None:
+            self._engine.fence(tx, lease)
+            if attempt is not None:
+                attempts.move(tx, attempt, attempt_ending, self._clock.now(), error=error)
+            self._end(tx, lease, ending, error)
+
+        await self._database.write(story)
+
+    def _end(self, tx: Transaction, lease: Lease, ending: Ending, error: dict[str, Any] | None) -> None:
+        self._engine.finish(tx, lease, ending, error)
+        assert lease.generation_id is not None
+        self.job_ended(tx, lease.job_id, lease.generation_id, lease.payload)
+
+    def job_ended(self, tx: Transaction, job_id: str, generation_id: str, payload: Mapping[str, Any]) -> None:
+        """Release what the job did not make, then end the generation if this was its last job."""
+        generation = generations.get(tx, generation_id, lock=True)
+        assert generation is not None
+        first, count = int(payload["first"]), int(payload["count"])
+        made = [a for a in assets.of_generations(tx, [generation_id])[generation_id] if a.index is not None]
+        mine = sum(1 for asset in made if asset.index is not None and first <= asset.index < first + count)
+        credits.release_job(tx, generation, job_id, count - mine, self._clock.now())
+        self.roll_up(tx, generation)
+
+    def roll_up(self, tx: Transaction, generation: Generation) -> None:
+        """End the generation once all its jobs have ended."""
+        if GENERATION.is_terminal(generation.status):
+            return
+        rows = tx.execute(
+            select(jobs.c.state, jobs.c.error)
+            .where(jobs.c.generation_id == generation.id, jobs.c.kind == "generate")
+            .order_by(jobs.c.id)
+        ).all()
+        states = [JobState(row.state) for row in rows]
+        if not all(state in JOB.terminal for state in states):
+            return
+        pictures = assets.of_generations(tx, [generation.id])[generation.id]
+        standing = sum(1 for asset in pictures if asset.state is not AssetState.FAILED)
+        errors = [row.error for row in rows if row.error]
+        error = _summary(generation, standing, errors)
+        now = self._clock.now()
+        if standing:
+            generations.move(tx, generation, GenerationState.SUCCEEDED, now, error=error)
+            self._journal.record(tx, "succeeded", generation.id, images=standing)
+        elif errors:
+            generations.move(tx, generation, GenerationState.FAILED, now, error=error)
+            self._journal.record(tx, "failed", generation.id, error=error)
+        else:
+            generations.move(tx, generation, GenerationState.CANCELED, now)
+            self._journal.record(tx, "canceled", generation.id)
+
+
+def _made(tx: Transaction, lease: Lease) -> int:
+    from ferrotype.db.schema import assets as table
+
+    first, count = int(lease.payload["first"]), int(lease.payload["count"])
+    return int(
+        tx.execute(
+            select(func.count())
+            .select_from(table)
+            .where(
+                table.c.generation_id == lease.generation_id,
+                table.c.index >= first,
+                table.c.index < first + count,
+            )
+        ).scalar_one()
+    )
+
+
+def _summary(generation: Generation, standing: int, errors: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The generation's `error`: the one problem there was, or what is missing and every reason."""
+    if not errors:
+        return None
+    if len(errors) == 1 and standing == 0:
+        return errors[0]
+    first = from_json(errors[0])
+    detail = f"{standing} of {generation.num_images} pictures were made. {first.detail}"
+    summary = type(first)(detail, field=first.field, limit=first.limit, retry_after=first.retry_after)
+    return summary.to_json() | {"errors": errors}

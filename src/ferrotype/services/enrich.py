@@ -1,0 +1,45 @@
+"""What is found out about a picture behind the answer: its true size, its hash, its placeholder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ferrotype.db import assets
+from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.states import JobState
+from ferrotype.engine.base import Engine, Lease
+from ferrotype.imaging.inspect import peek
+from ferrotype.imaging.placeholder import placeholder
+from ferrotype.imaging.pool import ImagingPool
+from ferrotype.services.originals import Originals
+
+
+class Enrich:
+    """Handles jobs of the kind `enrich`."""
+
+    def __init__(self, database: Database, engine: Engine, originals: Originals, pool: ImagingPool) -> None:
+        self._database = database
+        self._engine = engine
+        self._originals = originals
+        self._pool = pool
+
+    async def __call__(self, lease: Lease) -> None:
+        """Compute and write the facts; harmless to do again."""
+        asset_id = str(lease.payload["asset_id"])
+        path = await self._originals.path(asset_id)
+        facts: dict[str, Any] = {}
+        if path is not None:
+            made = await self._pool.run(placeholder, path)
+            facts["placeholder"] = made.model_dump()
+            info = await self._pool.run(peek, path)
+            if info is not None:
+                facts |= {"width": info.width, "height": info.height}
+
+        def story(tx: Transaction) -> None:
+            self._engine.fence(tx, lease)
+            if facts:
+                assets.learn(tx, asset_id, **facts)
+            self._engine.finish(tx, lease, JobState.SUCCEEDED)
+
+        # Everything here can be computed again from the picture.
+        await self._database.write(story, durable=False)

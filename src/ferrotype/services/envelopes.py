@@ -1,0 +1,169 @@
+"""The envelope: one JSON shape for a generation on every road (reply, stream, webhook, command line)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from ferrotype.db import assets, attempts, generations
+from ferrotype.db.database import Database, Transaction
+from ferrotype.db.schema import jobs
+from ferrotype.domain.asset import Asset
+from ferrotype.domain.clock import Clock, rfc3339
+from ferrotype.domain.generation import Attempt, Generation
+from ferrotype.domain.problems import NotFound
+from ferrotype.domain.states import GENERATION, AssetState, GenerationState
+from ferrotype.engine.base import Engine
+from ferrotype.services.journal import Journal
+
+Envelope = dict[str, Any]
+
+
+class Envelopes:
+    """Reads generations and assets as their public JSON. `base_url` makes the URLs absolute."""
+
+    def __init__(self, database: Database, engine: Engine, journal: Journal, clock: Clock) -> None:
+        self._database = database
+        self._engine = engine
+        self._journal = journal
+        self._clock = clock
+
+    async def generation(self, generation_id: str, account_id: str, base_url: str) -> Envelope:
+        """One generation. Raises NotFound."""
+
+        def story(tx: Transaction) -> Envelope | None:
+            generation = generations.get(tx, generation_id)
+            if generation is None or generation.account_id != account_id:
+                return None
+            return self._envelopes(tx, [generation], base_url)[0]
+
+        found = await self._database.read(story)
+        if found is None:
+            raise NotFound(f"There is no generation {generation_id}.")
+        return found
+
+    async def page(
+        self, account_id: str, base_url: str, *, limit: int, cursor: str | None, status: str | None
+    ) -> tuple[list[Envelope], str | None]:
+        """Newest first, and the cursor of the next page when there is one."""
+
+        def story(tx: Transaction) -> tuple[list[Envelope], str | None]:
+            found = generations.page(tx, account_id, limit=limit + 1, before=cursor, status=status)
+            more = found[limit - 1].id if len(found) > limit else None
+            return self._envelopes(tx, found[:limit], base_url), more
+
+        return await self._database.read(story)
+
+    async def asset(self, asset_id: str, account_id: str, base_url: str) -> Envelope:
+        """One asset. Raises NotFound."""
+        asset = await self._database.read(lambda tx: assets.get(tx, asset_id))
+        if asset is None or asset.account_id != account_id:
+            raise NotFound(f"There is no asset {asset_id}.")
+        return asset_envelope(asset, base_url)
+
+    def _envelopes(self, tx: Transaction, found: list[Generation], base_url: str) -> list[Envelope]:
+        pictures = assets.of_generations(tx, [generation.id for generation in found])
+        return [
+            generation_envelope(
+                generation,
+                pictures[generation.id],
+                base_url,
+                progress=self._journal.progress_of(generation.id),
+                position=self._position(tx, generation),
+                metrics=_metrics(generation, attempts.of_generation(tx, generation.id), self._clock.now()),
+            )
+            for generation in found
+        ]
+
+    def _position(self, tx: Transaction, generation: Generation) -> int | None:
+        if generation.status is not GenerationState.QUEUED:
+            return None
+        first = tx.execute(
+            select(jobs.c.id).where(jobs.c.generation_id == generation.id).order_by(jobs.c.id).limit(1)
+        ).scalar_one_or_none()
+        return self._engine.position(tx, first) if first else None
+
+
+def generation_envelope(
+    generation: Generation,
+    pictures: list[Asset],
+    base_url: str,
+    *,
+    progress: float | None,
+    position: int | None,
+    metrics: dict[str, float | None],
+) -> Envelope:
+    """The envelope of a generation; fields that are not known yet are None, never absent."""
+    ended = GENERATION.is_terminal(generation.status)
+    standing = sum(1 for asset in pictures if asset.state is not AssetState.FAILED)
+    counted = standing if ended else generation.num_images
+    path = f"{base_url}/v1/generations/{generation.id}"
+    return {
+        "id": generation.id,
+        "object": "generation",
+        "status": generation.status.value,
+        "operation": generation.operation,
+        "model": generation.model,
+        "input": generation.input,
+        "output": [asset_envelope(asset, base_url) for asset in pictures],
+        "error": generation.error,
+        "progress": 1.0 if generation.status is GenerationState.SUCCEEDED else progress,
+        "queue_position": position,
+        "metrics": metrics,
+        "cost": {
+            "credits": generation.credits_each * counted,
+            "usd": round(generation.usd_each * counted, 6),
+        },
+        "reused_from": generation.reused_from,
+        "tags": generation.tags,
+        "metadata": generation.metadata,
+        "created_at": rfc3339(generation.created_at),
+        "started_at": _time(generation.started_at),
+        "completed_at": _time(generation.completed_at),
+        "urls": {"get": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+    }
+
+
+def asset_envelope(asset: Asset, base_url: str) -> Envelope:
+    """The public face of an asset."""
+    return {
+        "id": asset.id,
+        "object": "asset",
+        "state": asset.state.value,
+        "url": f"{base_url}/images/{asset.id}",
+        "generation_id": asset.generation_id,
+        "index": asset.index,
+        "seed": asset.seed,
+        "width": asset.width,
+        "height": asset.height,
+        "content_type": asset.content_type,
+        "bytes": asset.bytes,
+        "sha256": asset.sha256,
+        "placeholder": asset.placeholder.model_dump() if asset.placeholder else None,
+        "stored": asset.stored,
+        "source_type": asset.source_type,
+        "credit": asset.credit.model_dump() if asset.credit else None,
+        "created_at": rfc3339(asset.created_at),
+    }
+
+
+def _metrics(generation: Generation, calls: list[Attempt], now: datetime) -> dict[str, float | None]:
+    """Seconds. `provider_s` is the longest call's: calls of one generation run side by side."""
+    started, ended = generation.started_at, generation.completed_at
+    spans = [
+        call.seconds
+        if call.seconds is not None
+        else ((call.completed_at or now) - (call.submitted_at or call.created_at)).total_seconds()
+        for call in calls
+    ]
+    return {
+        "queued_s": round(((started or ended or now) - generation.created_at).total_seconds(), 4),
+        "provider_s": round(max(spans), 4) if spans else None,
+        "total_s": round((ended - generation.created_at).total_seconds(), 4) if ended else None,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment else None

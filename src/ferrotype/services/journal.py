@@ -1,0 +1,50 @@
+"""Events from the stories' side: recorded with the facts they tell of, spread once those are durable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ferrotype.db import journal
+from ferrotype.db.database import Transaction
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.event import Event
+from ferrotype.events.base import EventBus
+
+
+class Journal:
+    """Writes state events into transactions, sends live ones straight to the bus, and remembers how far
+    the running generations of this process are."""
+
+    def __init__(self, bus: EventBus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._fractions: dict[str, dict[str, tuple[float, float]]] = {}
+
+    def record(self, tx: Transaction, type: str, generation_id: str, **data: Any) -> None:
+        """A state event: a row in this transaction, published by its commit."""
+        event = journal.append(tx, Event(type, generation_id, self._clock.now(), data))
+        tx.on_commit(lambda: self._publish(event))
+
+    def progress(self, generation_id: str, job_id: str, fraction: float, share: float) -> None:
+        """One job's progress (0-1); `share` is its part of the generation's pictures (0-1)."""
+        jobs = self._fractions.setdefault(generation_id, {})
+        jobs[job_id] = (fraction, share)
+        overall = self.progress_of(generation_id)
+        self._bus.publish(
+            Event("progress", generation_id, self._clock.now(), {"progress": overall, "job_id": job_id})
+        )
+
+    def progress_of(self, generation_id: str) -> float | None:
+        """How far a generation is (0-1), None when nothing is known here."""
+        jobs = self._fractions.get(generation_id)
+        return round(sum(done * share for done, share in jobs.values()), 4) if jobs else None
+
+    def preview(self, generation_id: str, index: int, content_type: str, base64: str) -> None:
+        """An unfinished picture of that index."""
+        data = {"index": index, "data_uri": f"data:{content_type};base64,{base64}"}
+        self._bus.publish(Event("preview", generation_id, self._clock.now(), data))
+
+    def _publish(self, event: Event) -> None:
+        if event.terminal:
+            self._fractions.pop(event.generation_id, None)
+        self._bus.publish(event)

@@ -1,0 +1,344 @@
+"""The story of a job: route, submit, checkpoint, watch, ingest, conclude.
+
+It is resumable by facts: the attempt row says how far the call to the provider came. `submitting` is
+looked up at the provider before anything is submitted again; `submitted` is watched by its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+import structlog
+
+from ferrotype.db import attempts, generations
+from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.generation import Attempt, Generation
+from ferrotype.domain.ids import new_id
+from ferrotype.domain.model import Deployment, Model
+from ferrotype.domain.problems import (
+    AttemptLost,
+    OutcomeUnknown,
+    Problem,
+    ProviderBusy,
+    ProviderInterrupted,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from ferrotype.domain.states import GENERATION, AttemptState, GenerationState
+from ferrotype.engine.backoff import backoff
+from ferrotype.engine.base import Engine, Lease
+from ferrotype.providers.base import (
+    AttemptRequest,
+    Finished,
+    Lookup,
+    Output,
+    Preview,
+    Progress,
+    Provider,
+    WatchEvent,
+)
+from ferrotype.services.conclude import Conclude
+from ferrotype.services.ingest import Ingest
+from ferrotype.services.inputs import Inputs
+from ferrotype.services.journal import Journal
+from ferrotype.services.routing import Routing
+from ferrotype.services.settings import ServiceSettings
+
+log = structlog.get_logger(__name__)
+
+#: The call surely made nothing and costs nothing: it may go elsewhere, or be made again.
+NEVER_RAN = (ProviderUnavailable, ProviderBusy, AttemptLost)
+RETRY_BASE: Final = timedelta(seconds=0.5)
+RETRY_CAP: Final = timedelta(seconds=30)
+
+
+@dataclass(slots=True)
+class Call:
+    """One attempt with everything that is needed to go on with it."""
+
+    lease: Lease
+    generation: Generation
+    model: Model
+    deployment: Deployment
+    provider: Provider
+    attempt: Attempt
+    request: AttemptRequest
+
+
+class Run:
+    """Handles jobs of the kind `generate`."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        routing: Routing,
+        inputs: Inputs,
+        ingest: Ingest,
+        conclude: Conclude,
+        journal: Journal,
+        clock: Clock,
+        settings: ServiceSettings,
+        random: Random | None = None,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._routing = routing
+        self._inputs = inputs
+        self._ingest = ingest
+        self._conclude = conclude
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        self._random = random or Random()
+
+    async def __call__(self, lease: Lease) -> None:
+        """Bring the job to its end, or queue it again where the provider surely did nothing."""
+        generation, tried = await self._database.read(lambda tx: _load(tx, lease))
+        if GENERATION.is_terminal(generation.status):
+            await self._conclude.stale(lease)
+            return
+        try:
+            model = self._routing.model(generation.model)
+            call = await self._resume(lease, generation, model, tried)
+            if call is None:
+                if lease.canceled.is_set():
+                    await self._conclude.canceled(lease, None)
+                    return
+                call = await self._begin(lease, generation, model, tried)
+            await self._follow(call)
+        except Again as again:
+            await self._conclude.again(
+                lease, self._clock.now() + timedelta(seconds=again.seconds), again.problem
+            )
+        except Problem as problem:
+            await self._conclude.failed(lease, None, problem)
+
+    async def _resume(
+        self, lease: Lease, generation: Generation, model: Model, tried: list[Attempt]
+    ) -> Call | None:
+        """Take up the attempt that a dead process or a drain left behind; None when there is none."""
+        left = next((a for a in tried if a.state in (AttemptState.SUBMITTING, AttemptState.SUBMITTED)), None)
+        if left is None:
+            return None
+        deployment = self._routing.named(model, left.provider, left.target)
+        call = await self._call(lease, generation, model, deployment, left)
+        if left.state is AttemptState.SUBMITTED:
+            return call
+        return call if await self._look_up(call) else None
+
+    async def _look_up(self, call: Call) -> bool:
+        """Ask the provider about a call without an answer; whether it has it."""
+        try:
+            found = await call.provider.lookup(call.request)
+        except ProviderUnavailable as problem:
+            raise Again(self._delay(call.lease, problem), problem) from None
+        log.info("looked up at the provider", attempt_id=call.attempt.id, found=found.value)
+        if found is Lookup.FOUND:
+            await self._checkpoint(call, call.attempt.id)
+            return True
+        if found is Lookup.ABSENT:
+            absent = AttemptLost("The provider never accepted the call.")
+            await self._end_attempt(call, AttemptState.FAILED, absent)
+            return False
+        unknown = OutcomeUnknown("No answer came and the provider cannot tell whether it ran.")
+        await self._end_attempt(call, AttemptState.UNKNOWN, unknown)
+        raise unknown
+
+    async def _begin(self, lease: Lease, generation: Generation, model: Model, tried: list[Attempt]) -> Call:
+        """Choose a deployment, write the attempt, submit it, write down the provider's request id."""
+        avoid: set[tuple[str, str]] = set()
+        while True:
+            deployment = self._routing.pick(model, avoid)
+            attempt = Attempt(
+                id=new_id(),
+                job_id=lease.job_id,
+                generation_id=generation.id,
+                provider=deployment.provider,
+                target=deployment.target,
+                state=AttemptState.SUBMITTING,
+                request_id=None,
+                created_at=self._clock.now(),
+            )
+            call = await self._call(lease, generation, model, deployment, attempt)
+            await self._database.write(lambda tx, call=call: self._write_attempt(tx, call))  # type: ignore[misc]
+            try:
+                await self._submit(call)
+                return call
+            except NEVER_RAN as problem:
+                avoid.add((deployment.provider, deployment.target))
+                if any((d.provider, d.target) not in avoid for d in model.deployments):
+                    continue
+                self._check_patience(generation, problem)
+                raise Again(self._delay(lease, problem), problem) from None
+
+    async def _submit(self, call: Call) -> None:
+        try:
+            request_id = await call.provider.submit(call.request)
+        except OutcomeUnknown:
+            if not await self._look_up(call):
+                raise AttemptLost("The provider never accepted the call.") from None
+            return
+        except Problem as problem:
+            await self._end_attempt(call, AttemptState.FAILED, problem)
+            raise
+        await self._checkpoint(call, request_id)
+
+    async def _follow(self, call: Call) -> None:
+        """Watch the call to its end; pictures are announced the moment they exist."""
+        delivered: set[int] = set()
+        try:
+            missing = await self._watch(call, delivered)
+        except AttemptLost as problem:
+            await self._end_attempt(call, AttemptState.FAILED, problem)
+            self._check_patience(call.generation, problem)
+            tried = await self._database.read(lambda tx: attempts.of_job(tx, call.lease.job_id))
+            if delivered or len(tried) >= self._settings.max_attempts:
+                await self._conclude.failed(call.lease, None, problem)
+                return
+            raise Again(self._delay(call.lease, problem), problem) from None
+        except Problem as problem:
+            if call.lease.canceled.is_set():
+                await self._conclude.canceled(call.lease, call.attempt)
+            else:
+                await self._conclude.failed(call.lease, call.attempt, problem)
+            return
+        await self._conclude.succeeded(call.lease, call.attempt, missing)
+
+    async def _watch(self, call: Call, delivered: set[int]) -> Finished:
+        count = int(call.lease.payload["count"])
+        share = count / call.generation.num_images
+        first = int(call.lease.payload["first"])
+        async with aclosing(self._events(call)) as events:
+            async for event in events:
+                match event:
+                    case Progress(fraction):
+                        self._journal.progress(call.generation.id, call.lease.job_id, fraction, share)
+                    case Preview(data, content_type):
+                        text = base64.b64encode(data).decode()
+                        self._journal.preview(call.generation.id, first, content_type, text)
+                    case Output(index) if index < count:
+                        # Only what was asked for is kept: a workflow may make more.
+                        await self._ingest(call.lease, call.generation, call.model, event)
+                        delivered.add(index)
+                    case Finished():
+                        return event
+                    case _:
+                        pass
+        return Finished()
+
+    async def _events(self, call: Call) -> AsyncGenerator[WatchEvent, None]:
+        """The provider's events; when a cancel is asked for, the provider is told and has a grace time."""
+        assert call.attempt.request_id is not None
+        watching = call.provider.watch(call.request, call.attempt.request_id)
+        canceled = asyncio.ensure_future(call.lease.canceled.wait())
+        told = False
+        following: asyncio.Future[WatchEvent] | None = None
+        try:
+            while True:
+                following = asyncio.ensure_future(anext(watching))
+                if not told:
+                    await asyncio.wait((following, canceled), return_when=asyncio.FIRST_COMPLETED)
+                    if canceled.done() and not following.done():
+                        told = True
+                        await call.provider.cancel(call.request, call.attempt.request_id)
+                try:
+                    limit = self._settings.cancel_grace if told else None
+                    yield await asyncio.wait_for(following, limit)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise ProviderInterrupted("The provider did not confirm the cancel in time.") from None
+        finally:
+            canceled.cancel()
+            if following is not None and not following.done():
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+            await watching.aclose()  # type: ignore[attr-defined]
+
+    async def _call(
+        self, lease: Lease, generation: Generation, model: Model, deployment: Deployment, attempt: Attempt
+    ) -> Call:
+        order = generation.input
+        native = bool(deployment.options.get("native_styles"))
+        style = order["style"]
+        first, count = int(lease.payload["first"]), int(lease.payload["count"])
+        request = AttemptRequest(
+            attempt_id=attempt.id,
+            operation=generation.operation,
+            target=deployment.target,
+            prompt=self._routing.prompt(order["prompt"], None if native else style),
+            negative_prompt=order["negative_prompt"] or "",
+            style=style,
+            width=order["width"],
+            height=order["height"],
+            seed=order["seed"] + first,
+            num_images=count,
+            format=order["format"],
+            images=await self._inputs.open(order["images"]),
+            mask=next(iter(await self._inputs.open([order["mask"]] if order["mask"] else [])), None),
+            params=order["params"],
+            options=deployment.options,
+        )
+        provider = self._routing.providers[deployment.provider]
+        return Call(lease, generation, model, deployment, provider, attempt, request)
+
+    def _write_attempt(self, tx: Transaction, call: Call) -> None:
+        self._engine.fence(tx, call.lease)
+        generation = generations.get(tx, call.generation.id, lock=True)
+        assert generation is not None
+        if generation.status is GenerationState.QUEUED:
+            generations.move(tx, generation, GenerationState.RUNNING, self._clock.now())
+            self._journal.record(tx, "started", generation.id)
+        attempts.add(tx, call.attempt)
+
+    async def _checkpoint(self, call: Call, request_id: str) -> None:
+        def story(tx: Transaction) -> Attempt:
+            self._engine.fence(tx, call.lease)
+            now = self._clock.now()
+            return attempts.move(tx, call.attempt, AttemptState.SUBMITTED, now, request_id=request_id)
+
+        call.attempt = await self._database.write(story)
+
+    async def _end_attempt(self, call: Call, to: AttemptState, problem: Problem) -> None:
+        def story(tx: Transaction) -> Attempt:
+            self._engine.fence(tx, call.lease)
+            return attempts.move(tx, call.attempt, to, self._clock.now(), error=problem.to_json())
+
+        call.attempt = await self._database.write(story)
+
+    def _check_patience(self, generation: Generation, problem: Problem) -> None:
+        """Raise `problem` once the generation has waited for a provider long enough."""
+        age = (self._clock.now() - generation.created_at).total_seconds()
+        if age > self._settings.generation_timeout:
+            limit = f"{self._settings.generation_timeout:.0f} s"
+            raise ProviderTimeout(f"No provider took the call within {limit}: {problem.detail}")
+
+    def _delay(self, lease: Lease, problem: Problem) -> float:
+        if problem.retry_after is not None:
+            return problem.retry_after
+        return backoff(lease.starts, base=RETRY_BASE, cap=RETRY_CAP, rng=self._random).total_seconds()
+
+
+class Again(Exception):
+    """The job goes back to its queue: the provider surely did nothing."""
+
+    def __init__(self, seconds: float, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.seconds = seconds
+        self.problem = problem
+
+
+def _load(tx: Transaction, lease: Lease) -> tuple[Generation, list[Attempt]]:
+    assert lease.generation_id is not None
+    generation = generations.get(tx, lease.generation_id)
+    assert generation is not None
+    return generation, attempts.of_job(tx, lease.job_id)

@@ -1,0 +1,32 @@
+"""Settings of the stories: how much one order may ask and how long things may take."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ferrotype.config import Settings, setting
+
+
+class ServiceSettings(Settings):
+    """Bounds and times of orders."""
+
+    area: ClassVar[str] = "orders"
+
+    max_prompt: int = setting(
+        10_000, "Characters of a prompt or a negative prompt, whatever the model takes.", ge=1
+    )
+    max_num_images: int = setting(10, "Pictures of one generation.", ge=1, le=10)
+    max_input_images: int = setting(16, "Input pictures of one generation.", ge=0)
+    max_params: int = setting(64, "Entries of `params`.", ge=0)
+    max_metadata_bytes: int = setting(16_384, "Bytes of `metadata` as JSON.", ge=2)
+    idempotency_hours: float = setting(24.0, "How long an idempotency key is remembered.", gt=0)
+    generation_timeout: float = setting(
+        3_600.0, "Seconds after its acceptance in which a generation is still given to providers.", gt=0
+    )
+    max_attempts: int = setting(
+        3, "Calls to providers for one job, when earlier ones surely made nothing.", ge=1
+    )
+    cancel_grace: float = setting(60.0, "Seconds that a provider has to stop a canceled call.", gt=0)
+    arrive_starts: int = setting(12, "Fetches of one picture's bytes before it counts as lost.", ge=1)
+    store_starts: int = setting(1_000, "Copies to the store that are tried before a person must look.", ge=1)
+    initial_credits: int = setting(1_000_000, "Granted once to the default account.", ge=0)

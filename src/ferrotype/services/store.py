@@ -1,0 +1,81 @@
+"""The story of a durable copy: from the spool to the primary store, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from ferrotype.db import assets
+from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.asset import Asset
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.states import JobState
+from ferrotype.engine.base import Engine, Lease
+from ferrotype.services.journal import Journal
+from ferrotype.storage.base import Store
+from ferrotype.storage.spool import Spool
+
+EXTENSIONS: Final = {
+    "image/png": "png",
+    "image/apng": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/avif": "avif",
+    "image/tiff": "tif",
+}
+
+
+def store_key(asset: Asset) -> str:
+    """`2026/01/31/{asset id}.{ext}`: folders stay small and sort by day."""
+    extension = EXTENSIONS.get(asset.content_type or "", "bin")
+    return f"{asset.created_at:%Y/%m/%d}/{asset.id}.{extension}"
+
+
+class StoreCopy:
+    """Handles jobs of the kind `store`."""
+
+    def __init__(
+        self, database: Database, engine: Engine, spool: Spool, store: Store, journal: Journal, clock: Clock
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._spool = spool
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+
+    async def __call__(self, lease: Lease) -> None:
+        """Copy, confirm, then let the spool go. Every step may be done again after a crash."""
+        asset_id = str(lease.payload["asset_id"])
+        asset, known = await self._database.read(lambda tx: self._load(tx, asset_id))
+        spooled = self._spool.path(asset_id)
+        if asset is not None and known is None and spooled is not None:
+            await self._copy(lease, asset, spooled)
+        elif known is not None:
+            await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
+        else:
+            error = {"detail": "The spool no longer has the bytes and no store ever got them."}
+            await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.FAILED, error))
+            return
+        await self._spool.remove(asset_id)
+
+    def _load(self, tx: Transaction, asset_id: str) -> tuple[Asset | None, str | None]:
+        return assets.get(tx, asset_id), assets.copy_key(tx, asset_id, self._store.name)
+
+    async def _copy(self, lease: Lease, asset: Asset, spooled: Path) -> None:
+        key = store_key(asset)
+        await self._store.put(key, spooled, content_type=asset.content_type or "", sha256=asset.sha256 or "")
+
+        def story(tx: Transaction) -> None:
+            self._engine.fence(tx, lease)
+            if (
+                assets.add_copy(tx, asset.id, self._store.name, key, self._clock.now())
+                and asset.generation_id
+            ):
+                self._journal.record(
+                    tx, "stored", asset.generation_id, asset_id=asset.id, store=self._store.name
+                )
+            self._engine.finish(tx, lease, JobState.SUCCEEDED)
+
+        await self._database.write(story)

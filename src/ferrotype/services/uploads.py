@@ -1,0 +1,92 @@
+"""The story of an upload: bytes that a user sent become an asset, or are refused with nothing written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ferrotype.db import assets
+from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.asset import Asset
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.ids import new_id
+from ferrotype.domain.states import AssetState
+from ferrotype.engine.base import Engine, NewJob
+from ferrotype.imaging.inspect import ImageInfo, inspect
+from ferrotype.imaging.pool import ImagingPool
+from ferrotype.imaging.settings import ImagingSettings
+from ferrotype.storage.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A picture that may be kept."""
+
+    data: bytes
+    info: ImageInfo
+
+
+class Uploads:
+    """Accepts pictures from users."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        spool: Spool,
+        pool: ImagingPool,
+        clock: Clock,
+        limits: ImagingSettings,
+        remember: Callable[[str, bytes, str], None],
+        store_starts: int,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._spool = spool
+        self._pool = pool
+        self._clock = clock
+        self._limits = limits
+        self._remember = remember
+        self._store_starts = store_starts
+
+    async def __call__(self, data: bytes, account_id: str, *, field: str = "file") -> Asset:
+        """Check an uploaded picture and keep it for ever; raises what `check` raises."""
+        return await self.keep(await self.check(data, field=field), account_id)
+
+    async def check(self, data: bytes, *, field: str) -> Checked:
+        """Decode the picture once, whole. Raises UnsupportedMedia, TooLarge or InvalidField naming `field`
+        and the limit."""
+        return Checked(data, await self._pool.run(inspect, data, self._limits, verify=True, field=field))
+
+    async def keep(self, checked: Checked, account_id: str) -> Asset:
+        """Make the asset."""
+        data, info = checked.data, checked.info
+        asset = Asset(
+            id=new_id(),
+            account_id=account_id,
+            state=AssetState.READY,
+            width=info.width,
+            height=info.height,
+            content_type=info.content_type,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            created_at=self._clock.now(),
+        )
+        await self._spool.write(asset.id, data)
+        self._remember(asset.id, data, info.content_type)
+
+        def story(tx: Transaction) -> None:
+            assets.add(tx, asset)
+            for kind, starts in (("store", self._store_starts), ("enrich", 5)):
+                job = NewJob(
+                    kind=kind,
+                    class_=kind,
+                    account_id=account_id,
+                    payload={"asset_id": asset.id},
+                    max_starts=starts,
+                )
+                self._engine.enqueue(tx, job)
+
+        await self._database.write(story)
+        return asset

@@ -1,0 +1,10 @@
+"""The registry of simulated nodes: enough for text to image, image to image, inpainting and batches."""
+
+from __future__ import annotations
+
+from . import images, latents, models, outputs
+from .base import Node
+
+REGISTRY: dict[str, Node] = {
+    node.name: node for node in [*models.NODES, *latents.NODES, *images.NODES, *outputs.NODES]
+}

@@ -1,0 +1,135 @@
+"""The disk store: originals as plain files, which share their blocks with the spool where they can."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from ferrotype.domain.problems import NotFound, Overloaded
+from ferrotype.storage.filesystem import free_bytes, full_is_overloaded, sync_folder, write_all
+
+CHUNK: Final = 256 * 1024
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+MAX_KEY: Final = 512
+
+
+class WrongBytes(OSError):
+    """A copy does not have the hash it should have: the disk or the memory is at fault."""
+
+
+class DiskStore:
+    """A `Store` in a folder."""
+
+    name = "disk"
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        min_free_bytes: int = 0,
+        free: Callable[[Path], int] = free_bytes,
+        link: Callable[[Path, Path], None] = os.link,
+    ) -> None:
+        """`link` is what `put` tries before it copies; it raises OSError where files cannot share."""
+        root.mkdir(parents=True, exist_ok=True)
+        self._root = root
+        self._min_free_bytes = min_free_bytes
+        self._free = free
+        self._link = link
+
+    async def put(self, key: str, source: Path, *, content_type: str, sha256: str) -> None:
+        """See `Store`. A linked file is the spool's own, so its hash was taken on the way in; a copy is
+        hashed again. Raises WrongBytes when that differs."""
+        await asyncio.to_thread(self._put, self._path(key), source, sha256)
+
+    def local_path(self, key: str) -> Path | None:
+        path = self._path(key)
+        return path if path.is_file() else None
+
+    async def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        try:
+            fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound("The disk store has no such key.") from None
+        try:
+            position = start
+            while end is None or position < end:
+                count = CHUNK if end is None else min(CHUNK, end - position)
+                data = await asyncio.to_thread(os.pread, fd, count, position)
+                if not data:
+                    return
+                position += len(data)
+                yield data
+        finally:
+            os.close(fd)
+
+    async def size(self, key: str) -> int | None:
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    async def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        """Raises NotFound for a key that could leave the folder, or that no file system would take."""
+        if len(key) > MAX_KEY or not _KEY.fullmatch(key):
+            raise NotFound("The disk store has no such key.")
+        return self._root / key
+
+    def _put(self, target: Path, source: Path, sha256: str) -> None:
+        if target.exists():
+            if os.path.samefile(target, source) or _hash(target) == sha256:
+                sync_folder(target.parent)  # a crash may have come between the link and its sync
+                return
+            target.unlink()  # a torn file of an earlier life
+        with full_is_overloaded():
+            self._make_folders(target.parent)
+            try:
+                self._link(source, target)
+            except FileExistsError:
+                pass  # another put of the same key was faster
+            except OSError:
+                if not source.exists():
+                    raise
+                self._copy(source, target, sha256)
+            sync_folder(target.parent)
+
+    def _make_folders(self, folder: Path) -> None:
+        """Every folder on the way, each new one durable in its parent."""
+        if folder.is_dir():
+            return
+        self._make_folders(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir()
+        sync_folder(folder.parent)
+
+    def _copy(self, source: Path, target: Path, sha256: str) -> None:
+        if self._free(self._root) - source.stat().st_size < self._min_free_bytes:
+            raise Overloaded("The disk store's disk is nearly full.", retry_after=60)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        digest = hashlib.sha256()
+        try:
+            with source.open("rb") as reading, temporary.open("xb", buffering=0) as writing:
+                while data := reading.read(CHUNK):
+                    digest.update(data)
+                    write_all(writing.fileno(), data)
+                os.fsync(writing.fileno())
+            if digest.hexdigest() != sha256:
+                raise WrongBytes(f"{source} does not have the hash {sha256}")
+            os.rename(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

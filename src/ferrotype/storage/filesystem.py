@@ -1,0 +1,44 @@
+"""What the spool and the disk store both ask of a file system."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ferrotype.domain.problems import Overloaded
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that this process may still write on the folder's disk."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries survive a power cut. Blocks."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Append every byte; a write may take fewer than it was given."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@contextmanager
+def full_is_overloaded() -> Iterator[None]:
+    """A disk that fills up is a passing state of ours, not a fault: it is raised as Overloaded."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Overloaded("The disk is full; try again later.", retry_after=60) from error
+        raise

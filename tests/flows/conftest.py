@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.harness import Client, running
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    """A server with the local provider only."""
+    async with running(tmp_path / "data") as client:
+        yield client
+
+
+@pytest.fixture
+async def edit_client(tmp_path: Path) -> AsyncIterator[Client]:
+    """A server with a ComfyUI server configured that nobody answers at: orders with inputs are checked."""
+    async with running(tmp_path / "data", COMFYUI_URL="http://127.0.0.1:9") as client:
+        yield client
