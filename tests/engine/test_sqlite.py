@@ -29,7 +29,6 @@ from ferrotype.engine.claims import Claim, claim
 from ferrotype.engine.sqlite import SqliteEngine
 
 from .conformance import Conformance
-from .fairness import Fairness
 from .machine import job_machine
 from .rig import CLASSES, LEASE_SECONDS, Rig
 
@@ -99,10 +98,6 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 class TestConformance(Conformance):
-    pass
-
-
-class TestFairness(Fairness):
     pass
 
 

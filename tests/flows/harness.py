@@ -88,6 +88,7 @@ class Client:
             newest = seen[-1].seq if seen else 0
             while found < count:
                 event = await subscription.get()
+                assert not event.terminal or event.type in (*types, "succeeded"), event
                 if event.type in types and (event.seq is None or event.seq > (newest or 0)):
                     found += 1
         return dict((await self.get(f"/v1/generations/{generation_id}")).json)

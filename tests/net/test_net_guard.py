@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from ferrotype.config import ConfigError, load
 from ferrotype.domain.problems import Forbidden, InvalidField, OriginUnavailable, Problem
 from ferrotype.net.guard import Guard, GuardedResolver, RefusedAddress, guarded_socket
-from ferrotype.net.http import Http, parse
+from ferrotype.net.http import Http
 from ferrotype.net.settings import NetSettings
+from ferrotype.net.url import parse
 
 
 @pytest.mark.parametrize(
@@ -189,3 +191,11 @@ async def test_every_connection_is_judged_anew(names: Any) -> None:
     with pytest.raises(OriginUnavailable):
         await http.read("http://unknown.test/")
     await http.close()
+
+
+def test_the_allow_list_comes_from_the_environment_and_is_checked() -> None:
+    settings = load(NetSettings, {"FERROTYPE_FETCH_ALLOW": "files.lan, [::1]:8188"})
+    assert settings.allow_private_fetch == ["files.lan", "[::1]:8188"]
+    Guard(settings.allow_private_fetch).check(URL("http://[::1]:8188/"))
+    with pytest.raises(ConfigError, match="FERROTYPE_FETCH_ALLOW"):
+        load(NetSettings, {"FERROTYPE_FETCH_ALLOW": "http://files.lan/"})

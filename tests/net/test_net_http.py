@@ -300,3 +300,22 @@ async def test_after_close_nothing_is_fetched(origin: Any) -> None:
     await http.close()
     with pytest.raises(RuntimeError):
         await http.read(origin.url("/a"), trusted=True)
+
+
+async def test_a_slow_reader_slows_the_sender(origin: Any, http: Http) -> None:
+    sent = 0
+
+    async def pours(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(2000):
+            await response.write(bytes(64 * 1024))
+            sent += 64 * 1024
+        return response
+
+    async with http.get(origin.on("/a", pours), trusted=True, max_bytes=10**9) as incoming:
+        await anext(incoming.chunks)
+        for _ in range(10_000):  # turns of the loop in which all of it could have been sent
+            await asyncio.sleep(0)
+        assert sent < 32 * 1024 * 1024  # what fits into the kernel's buffers and ours, of 125 MiB

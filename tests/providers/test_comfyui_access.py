@@ -6,11 +6,12 @@ import traceback
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from ferrotype.config import ConfigError
 from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import SystemClock
-from ferrotype.domain.problems import ProviderProblem, ProviderRejected, ProviderUnavailable
+from ferrotype.domain.problems import ProviderRejected, ProviderUnavailable
 from ferrotype.providers.comfyui import ComfyUIProvider
 from ferrotype.providers.settings import ComfyUISettings
 from ferrotype.sim.comfyui import ComfySim, Script
@@ -120,14 +121,33 @@ async def test_an_unusable_authority_file_is_named(tmp_path: Path, content: str 
     await provider.close()
 
 
-async def test_a_redirect_is_not_followed_with_our_credentials() -> None:
-    async with bench(Script(base_path="/pod"), token=SECRET) as (sim, _):
-        provider = provider_for(sim.url.removesuffix("/pod"), token=SECRET)
-        with pytest.raises(ProviderProblem) as raised:
+async def test_a_wrong_base_path_is_told() -> None:
+    async with bench(Script(base_path="/pod")) as (sim, _):
+        provider = provider_for(sim.url.removesuffix("/pod"))
+        with pytest.raises(ProviderUnavailable, match="no ComfyUI answers at COMFYUI_URL"):
             await provider.submit(order())
-        assert isinstance(raised.value, ProviderUnavailable)
-        assert "COMFYUI_URL" in raised.value.detail
         await provider.close()
+
+
+async def test_a_redirect_is_not_followed_with_our_credentials() -> None:
+    async def elsewhere(request: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": sim.url + request.path_qs})
+
+    async with ComfySim() as sim:
+        front = web.Application()
+        front.router.add_route("*", "/{rest:.*}", elsewhere)
+        runner = web.AppRunner(front)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        provider = provider_for(f"http://127.0.0.1:{runner.addresses[0][1]}", token=SECRET)
+        try:
+            with pytest.raises(ProviderUnavailable, match="COMFYUI_URL"):
+                await provider.submit(order())
+            assert not (await provider.health()).ok
+            assert [entry.route for entry in sim.journal.entries if entry.route != "GET /ws"] == []
+        finally:
+            await provider.close()
+            await runner.cleanup()
 
 
 @pytest.mark.parametrize("url", [None, "http://", "http:///x", "http://[::1"])

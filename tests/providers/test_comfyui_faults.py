@@ -471,6 +471,7 @@ async def test_waiting_behind_others_is_no_hang() -> None:
         other, ours = order(seed=1), order(seed=2)
         await provider.submit(other)
         follower = Follower(provider, ours, await provider.submit(ours))
+        await follower.first(Queued)
         await sim.held()
         for count in range(1, 5):
             clock.advance(301)
@@ -498,6 +499,7 @@ async def test_without_any_view_of_progress_more_patience_is_shown() -> None:
     async with bench(Script(hold=1, failures=[NO_WEBSOCKET]), CALM, clock) as (sim, provider):
         request = order()
         follower = Follower(provider, request, await provider.submit(request))
+        await follower.first(Queued)
         await sim.held()
         clock.advance(301)
         await follower.first(Started)

@@ -190,7 +190,7 @@ class Ferrotype:
                 ),
                 "arrive": self.arrive,
                 "store": StoreCopy(database, engine, self.spool, self.store, self.journal, clock),
-                "enrich": Enrich(database, engine, self.originals, self.pool),
+                "enrich": Enrich(database, engine, self.originals, self.pool, settings.imaging),
             },
             clock,
             concurrency=sum(settings.engine.classes.values()) + 16,

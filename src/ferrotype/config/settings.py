@@ -93,8 +93,10 @@ def _parse(cls: type[Settings], name: str, text: str) -> Any:
     if annotation.startswith(("list", "tuple")):
         return [part.strip() for part in text.split(",") if part.strip()]
     if annotation.startswith("dict"):
-        pairs = (part.split("=", 1) for part in text.split(",") if "=" in part)
-        return {key.strip(): value.strip() for key, value in pairs}
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        if not all(separator for _, separator, _ in pairs):
+            return text  # pydantic refuses it, and the error names the variable
+        return {key.strip(): value.strip() for key, _, value in pairs}
     return text
 
 

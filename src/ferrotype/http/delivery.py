@@ -29,7 +29,7 @@ from ferrotype.http.asgi import Receive, Scope, Send, body, send_problem, start
 from ferrotype.http.bodies import PATHSEND, send_arriving, send_cached, send_file
 from ferrotype.http.conditional import Conditions, none_match
 from ferrotype.http.picture_headers import PREFLIGHT, attachment, explaining, not_modified, picture
-from ferrotype.http.picture_url import PREFIX, SUFFIX, is_plain, parse_url
+from ferrotype.http.picture_url import PREFIX, SUFFIX, is_canonical, parse_url
 from ferrotype.http.ranges import ByteRange
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver, Delivery, File
@@ -48,7 +48,7 @@ class Reply:
 
     def __init__(self, cached: Cached) -> None:
         self.etag = etag(cached.asset_id).encode()
-        self.ok = start(200, picture(self.etag, cached.content_type, len(cached.body), b"memory"))
+        self.ok = start(200, picture(self.etag, cached.content_type, len(cached.body)))
         self.not_modified = not_modified(self.etag)
         self.data = body(cached.body)
 
@@ -65,7 +65,12 @@ class DeliveryApp:
         started = perf_counter()
         path = scope["path"]
         cached = self._cache.get(path[PREFIX:SUFFIX])
-        if cached is None or not is_plain(scope, path):
+        if (
+            cached is None
+            or scope["method"] != "GET"
+            or scope["query_string"]
+            or not is_canonical(scope, path)
+        ):
             await self._timed_answer(scope, send, cached, started)
             return
         reply = cached.reply
@@ -132,9 +137,9 @@ class DeliveryApp:
 
 
 async def _facts(delivery: Delivery, scope: Scope) -> tuple[str, int | None, bytes]:
-    """Content type, size in bytes if it is known, and the level that answers."""
+    """Content type, size in bytes if it is known, and the level that answers if it is not the memory."""
     if isinstance(delivery, Cached):
-        return delivery.content_type, len(delivery.body), b"memory"
+        return delivery.content_type, len(delivery.body), b""
     if isinstance(delivery, File):
         return delivery.content_type, delivery.size, b"disk"
     head = await delivery.head()

@@ -32,15 +32,13 @@ MAX_QUERY: Final = 2048
 MAX_NAME: Final = 64
 
 
-def is_plain(scope: Scope, path: str) -> bool:
-    """A GET of a canonical URL without a query. Escapes make the raw path longer than the path."""
+def is_canonical(scope: Scope, path: str) -> bool:
+    """Whether what follows the id is nothing or a known extension, and nothing is escaped: escapes make
+    the raw path longer than the path."""
+    if len(path) != SUFFIX and path[SUFFIX:] not in KNOWN_SUFFIXES:
+        return False
     raw = scope.get("raw_path")
-    return (
-        scope["method"] == "GET"
-        and not scope["query_string"]
-        and (len(path) == SUFFIX or path[SUFFIX:] in KNOWN_SUFFIXES)
-        and (raw is None or len(raw) == len(path))
-    )
+    return raw is None or len(raw) == len(path)
 
 
 def parse_url(scope: Scope) -> tuple[str, bool]:
@@ -50,12 +48,10 @@ def parse_url(scope: Scope) -> tuple[str, bool]:
     """
     if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
         raise MethodNotAllowed("Pictures are read with GET or HEAD.")
-    path, raw = scope["path"], scope.get("raw_path")
-    asset_id, suffix = path[PREFIX:SUFFIX], path[SUFFIX:]
-    if not is_id(asset_id) or (suffix and suffix not in KNOWN_SUFFIXES):
+    path = scope["path"]
+    asset_id = path[PREFIX:SUFFIX]
+    if not is_id(asset_id) or not is_canonical(scope, path):
         raise NotFound("There is no such picture.")
-    if raw is not None and len(raw) != len(path):
-        raise NotFound("There is no such picture; its path is written without escapes.")
     return asset_id, _parse_query(scope["query_string"])
 
 

@@ -27,7 +27,7 @@ def placeholder(source: Source, *, field: str = "image") -> Placeholder:
         if not image.hasalpha():
             image = image.bandjoin(255)
         image = image.copy_memory()
-        rgba = image.write_to_memory()
+        rgba = bytes(image.write_to_memory())
         tiny = image.webpsave_buffer(Q=QUALITY, effort=4, keep="none")
     except VipsError:
         raise damaged(kind, field) from None

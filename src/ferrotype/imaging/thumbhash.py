@@ -1,8 +1,8 @@
 """ThumbHash, the encoder: a picture's gist in about 25 bytes (https://evanw.github.io/thumbhash/).
 
-The package `thumbhash` is not used: 0.1.2 raises on pictures with transparency, and takes some 80 ms for
-32 x 32 pixels because it sums every coefficient over every pixel. Here the cosine transform is done
-along the rows first and then along the columns, which gives the same numbers in a few milliseconds.
+The package `thumbhash` is not used: 0.1.2 raises on pictures with transparency, and takes seven times
+as long because it sums every coefficient over every pixel. Here the cosine transform is done along the
+rows first and then along the columns, which gives the same bytes as the reference encoder.
 """
 
 from __future__ import annotations

@@ -82,7 +82,9 @@ def scaled(source: Source, kind: ImageType, width: int, height: int, *, size: st
     image = open_image(
         source, kind, access="sequential", **_shrink_on_load(kind, min(shown[0] / width, shown[1] / height))
     )
-    image = image.thumbnail_image(width, height=height, size=size, output_profile="srgb")
+    image = image.thumbnail_image(width, height=height, size=size)
+    if image.get_typeof("icc-profile-data"):  # now, on few pixels: on all of them it costs more than the rest
+        image = image.icc_transform("srgb", embedded=True, input_profile="srgb")
     return image.colourspace("srgb").cast("uchar")
 
 

@@ -19,7 +19,6 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Final
-from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -37,6 +36,7 @@ from ferrotype.domain.problems import (
 from ferrotype.net.base import Incoming
 from ferrotype.net.guard import Guard, GuardedResolver, RefusedAddress, guarded_socket
 from ferrotype.net.settings import NetSettings
+from ferrotype.net.url import parse, same_party, target
 
 CHUNK: Final = 64 * 1024
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -141,10 +141,10 @@ class Http:
                 return _accepted(response, url)
             location = response.headers.get("Location")
             response.close()
-            target = _target(url, location)
-            if not _same_party(url, target):
+            following = target(url, location)
+            if not same_party(url, following):
                 headers = {key: value for key, value in headers.items() if key.lower() in HARMLESS_HEADERS}
-            url = target
+            url = following
         raise OriginUnavailable(f"{url.host} redirects more than {self._settings.max_redirects} times.")
 
     async def _send(
@@ -190,47 +190,6 @@ class Http:
                 read_bufsize=CHUNK,
             )
         return session
-
-
-def parse(text: str, field: str = "url") -> URL:
-    """`text` as a URL whose path and query stay as they are written, since a signature may cover them.
-
-    Raises InvalidField naming `field`.
-    """
-    try:
-        url = URL(text)
-        if url.raw_host is None or not (text.isascii() and text.isprintable() and " " not in text):
-            return url
-        parts = urlsplit(text)
-        return URL.build(
-            scheme=url.scheme,
-            user=url.raw_user,
-            password=url.raw_password,
-            host=f"[{url.raw_host}]" if ":" in url.raw_host else url.raw_host,
-            port=url.explicit_port,
-            path=parts.path or "/",
-            query_string=parts.query,
-            encoded=True,
-        )
-    except ValueError as error:
-        raise InvalidField(f"This is no address that can be fetched: {error}.", field=field) from None
-
-
-def _target(url: URL, location: str | None) -> URL:
-    if not location:
-        raise OriginUnavailable(f"{url.host} redirects without saying where to.")
-    try:
-        return parse(urljoin(str(url), location))
-    except (InvalidField, ValueError):
-        raise OriginUnavailable(f"{url.host} redirects to something that is no address.") from None
-
-
-def _same_party(old: URL, new: URL) -> bool:
-    """Same host and port; going from http to https on their usual ports counts, the way back does not."""
-    if old.raw_host != new.raw_host:
-        return False
-    upgrade = (old.scheme, old.port, new.scheme, new.port) == ("http", 80, "https", 443)
-    return upgrade or (old.scheme, old.port) == (new.scheme, new.port)
 
 
 def _accepted(response: aiohttp.ClientResponse, url: URL) -> aiohttp.ClientResponse:

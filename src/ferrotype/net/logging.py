@@ -48,8 +48,15 @@ TAKEN_OVER: Final = (
     "asyncio",
     "py.warnings",
 )
-#: Libraries whose debug lines would drown ours.
-QUIET: Final = ("asyncio", "pyvips", "aiosqlite", "sqlalchemy", "aiohttp.access")
+#: Libraries whose lines would drown ours, and from which level on they are heard. A warning of libvips is
+#: about somebody's damaged file, for which there is a problem already.
+QUIET: Final = {
+    "asyncio": logging.WARNING,
+    "aiosqlite": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+    "aiohttp.access": logging.WARNING,
+    "pyvips": logging.ERROR,
+}
 
 
 def granian_logging() -> dict[str, Any]:
@@ -114,8 +121,8 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    for name in QUIET:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name, least in QUIET.items():
+        logging.getLogger(name).setLevel(max(level, least))
     logging.captureWarnings(True)
 
 

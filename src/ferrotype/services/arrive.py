@@ -58,14 +58,14 @@ class Arrive:
 
     def _ready(self, tx: Transaction, lease: Lease, asset: Asset, arrived: Arrived) -> None:
         self._engine.fence(tx, lease)
-        info = peek(arrived.path)
+        size = peek(arrived.path)
         facts: dict[str, Any] = {
             "bytes": arrived.bytes,
             "sha256": arrived.sha256,
             "content_type": arrived.content_type,
         }
-        if info is not None:
-            facts |= {"width": info.width, "height": info.height}
+        if size is not None:
+            facts |= {"width": size[0], "height": size[1]}
         assets.move(tx, asset, AssetState.READY, **facts)
         assert asset.generation_id is not None
         generation = generations.get(tx, asset.generation_id, lock=True)

@@ -8,20 +8,29 @@ from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.states import JobState
 from ferrotype.engine.base import Engine, Lease
-from ferrotype.imaging.inspect import peek
+from ferrotype.imaging.inspect import inspect
 from ferrotype.imaging.placeholder import placeholder
 from ferrotype.imaging.pool import ImagingPool
+from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.services.originals import Originals
 
 
 class Enrich:
     """Handles jobs of the kind `enrich`."""
 
-    def __init__(self, database: Database, engine: Engine, originals: Originals, pool: ImagingPool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        originals: Originals,
+        pool: ImagingPool,
+        limits: ImagingSettings,
+    ) -> None:
         self._database = database
         self._engine = engine
         self._originals = originals
         self._pool = pool
+        self._limits = limits
 
     async def __call__(self, lease: Lease) -> None:
         """Compute and write the facts; harmless to do again."""
@@ -31,9 +40,8 @@ class Enrich:
         if path is not None:
             made = await self._pool.run(placeholder, path)
             facts["placeholder"] = made.model_dump()
-            info = await self._pool.run(peek, path)
-            if info is not None:
-                facts |= {"width": info.width, "height": info.height}
+            info = await self._pool.run(inspect, path, self._limits)
+            facts |= {"width": info.width, "height": info.height}
 
         def story(tx: Transaction) -> None:
             self._engine.fence(tx, lease)

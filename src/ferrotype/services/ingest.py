@@ -16,6 +16,7 @@ from ferrotype.domain.problems import ProviderFailed
 from ferrotype.domain.states import AssetState
 from ferrotype.engine.base import Engine, Lease, NewJob
 from ferrotype.imaging.inspect import peek
+from ferrotype.imaging.sniff import sniff
 from ferrotype.providers.base import Output
 from ferrotype.services import credits
 from ferrotype.services.journal import Journal
@@ -88,17 +89,18 @@ class Ingest:
         await self._database.write(story)
 
     async def _keep(self, asset: Asset, data: bytes) -> Asset:
-        info = peek(data)
-        if info is None:
+        kind = sniff(data)
+        if kind is None or kind.loader is None:
             raise ProviderFailed("The provider's output is not an image.")
+        width, height = peek(data) or (asset.width, asset.height)
         await self._spool.write(asset.id, data)
-        self._remember(asset.id, data, info.content_type)
+        self._remember(asset.id, data, kind.content_type)
         return asset.model_copy(
             update={
                 "state": AssetState.READY,
-                "width": info.width,
-                "height": info.height,
-                "content_type": info.content_type,
+                "width": width,
+                "height": height,
+                "content_type": kind.content_type,
                 "bytes": len(data),
                 "sha256": hashlib.sha256(data).hexdigest(),
             }

@@ -98,8 +98,6 @@ class DiskStore:
             except FileExistsError:
                 pass  # another put of the same key was faster
             except OSError:
-                if not source.exists():
-                    raise
                 self._copy(source, target, sha256)
             sync_folder(target.parent)
 

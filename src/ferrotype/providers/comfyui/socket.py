@@ -15,7 +15,8 @@ from ferrotype.providers.comfyui.demux import Demux
 from ferrotype.providers.comfyui.errors import WebsocketRefused
 from ferrotype.providers.comfyui.frames import HELLO
 
-#: Seconds between attempts to connect: the first is immediate, so that a short drop goes unnoticed.
+#: Seconds between attempts to connect. The first is short, so that a drop goes unnoticed, and not 0: the
+#: server forgets a client id when it has seen the old socket close, also if a new one is there (02).
 BACKOFF: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 #: A connection that lasted so many seconds was a good one: the next attempt is immediate again.
 STEADY_SECONDS: Final = 5.0

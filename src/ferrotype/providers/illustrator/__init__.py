@@ -1,8 +1,11 @@
-"""A keyless text-to-image model: it reads a prompt, composes a scene and draws it. An illustrator, not a diffusion model.
+"""A keyless text-to-image model: it reads a prompt, composes a scene and draws it. An illustrator, not a
+diffusion model.
 
-The subjects are OpenMoji's artwork (CC BY-SA 4.0, see `CREDIT`); skies, grounds, bodies, weather, light and the
+The subjects are OpenMoji's artwork (CC BY-SA 4.0, see `CREDIT`); skies, grounds, bodies, weather,
+light and the
 styles are drawn here. The road of a picture: `parse` (words to `Scene`), `compose` (backdrop from `skies` and
-`grounds`, `layout` of the subjects, `sprites`, `weather`), `finish`. Everything is synchronous and pure; the same
+`grounds`, `layout` of the subjects, `sprites`, `weather`),
+`finish`. Everything is synchronous and pure; the same
 (prompt, negative prompt, size, seed, style, `ILLUSTRATOR_VERSION`) always gives the same pixels.
 """
 
@@ -41,7 +44,8 @@ def illustrate(
     """Draws `prompt` as an sRGB picture of 8 bits without alpha, `width` x `height` pixels (64-4096 each).
 
     `style` is "realistic", "artistic", "illustration", "3d" or None (then style words of the prompt decide).
-    `on_progress(fraction, preview)` is called with rising fractions from 0 to 1; `preview` is a JPEG of at most
+    `on_progress(fraction, preview)` is called with rising fractions from 0 to 1; `preview` is a JPEG of at
+    most
     256 px per side, or None. Whatever it raises stops the drawing and passes through. Raises ValueError for a
     size out of range; no prompt is ever an error.
     """

@@ -11,7 +11,7 @@ import pyvips
 
 from . import bodies
 from .colours import darker, from_hls, hls, rgb
-from .lexicon import OWN_ARTWORK, artwork_folder
+from .lexicon import artwork_folder
 
 GRID = 72
 _SKIN = "#fcea2b"
@@ -34,7 +34,8 @@ _LINE_START = re.compile(r'<g id="line[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class Artwork:
-    """One drawing: `colour` and `line` are the markup of its two layers, `height` its viewBox height (width 72)."""
+    """One drawing: `colour` and `line` are the markup of its two layers, `height` its viewBox height (width
+    72)."""
 
     layers: tuple[tuple[str, bool], ...]
     height: int
@@ -108,6 +109,8 @@ def _base(code: str) -> str:
         return bodies.unicorn(_inner("1F40E"))
     if code == "hot-air-balloon":
         return bodies.balloon()
+    if code == "tree":
+        return bodies.tree()
     return _inner(code)
 
 
@@ -132,11 +135,9 @@ def _recolour(markup: str, code: str, base: str, target: str) -> str:
     for fill in {f.lower() for f in _FILL.findall(markup)}:
         h, lightness, s = hls(fill)
         apart = min(abs(h - base_h), 1 - abs(h - base_h))
-        if base_s > 0.18:
-            kin = s > 0.15 and apart < 0.1
-        else:
-            kin = s <= 0.18 and abs(lightness - base_l) < 0.4
-        if kin:
+        same_hue = s > 0.15 and apart < 0.1
+        same_grey = s <= 0.18 and abs(lightness - base_l) < 0.4
+        if same_hue if base_s > 0.18 else same_grey:
             swaps[fill] = from_hls(target_h, target_l + (lightness - base_l) * 0.8, target_s)
     return _FILL.sub(lambda m: f'fill="{swaps.get(m[1].lower(), m[1])}"', markup)
 
@@ -149,15 +150,11 @@ def load(code: str, place: str, colour: str | None, tone: int) -> Artwork:
     """
     inner = _base(code)
     colour_part, line_part = _split(inner)
-    if code in OWN_ARTWORK and code == "unicorn":
-        head, _, rest = inner.partition('<g id="color-extra">')
-        extra, _, lines = rest.partition('<g id="line-extra">')
-        colour_part, line_part = (
-            head.replace("</svg>", "") + '<g id="color-extra">' + extra,
-            '<g id="line-extra">' + lines,
-        )
     if place == "person":
         return _person(code, colour_part, line_part, colour, tone)
+    if has_skin(code) and not colour:
+        skin, shadow = SKINS[tone % len(SKINS)]
+        colour_part = _in_group(colour_part, "skin", {_SKIN: skin, _SKIN_SHADOW: shadow})
     if colour and code not in ("1F30D", "1F30E"):
         colour_part = _recolour(colour_part, code, dominant(code), colour)
     if place == "plush":
@@ -182,6 +179,12 @@ def _person(code: str, colour_part: str, line_part: str, colour: str | None, ton
     return Artwork((*body, (colour_part, False), (line_part, True)), bodies.PERSON_HEIGHT)
 
 
+@lru_cache(maxsize=512)
+def has_skin(code: str) -> bool:
+    """Whether the drawing shows a person whose skin colour may be chosen."""
+    return code not in _OWN_SKIN and '<g id="skin">' in _base(code)
+
+
 def _in_group(markup: str, group: str, swaps: dict[str, str]) -> str:
     """`markup` with fills swapped inside the groups whose id starts with `group` only: crowns stay gold."""
     pieces = re.split(r'(?=<g id=")', markup)
@@ -200,7 +203,7 @@ def _cloth(code: str) -> str:
     for y in (54, 57, 59):
         for x in range(22, 52, 2):
             r, g, b, a = image.getpoint(x, y)
-            seen["#%02x%02x%02x" % (int(r), int(g), int(b)) if a > 250 else "#f4f4f4"] += 1
+            seen[f"#{int(r):02x}{int(g):02x}{int(b):02x}" if a > 250 else "#f4f4f4"] += 1
     for fill in (_SKIN, _SKIN_SHADOW):
         seen.pop(fill, None)
     return seen.most_common(1)[0][0] if seen else "#5f8fc0"

@@ -1,6 +1,7 @@
 """Artwork of our own in OpenMoji's manner (72-unit grid, 2-unit round outlines).
 
-OpenMoji draws many animals as a face and most people as a bust. On a meadow that looks like a severed head, so
+OpenMoji draws many animals as a face and most people as a bust. On a meadow that looks like a severed head,
+so
 faces get a sitting body and busts get a standing one, in colours taken from the drawing itself.
 """
 
@@ -65,11 +66,13 @@ def plush(code: str, shell: str) -> Layers:
     chest = "M36,60c-8,0-13,12-13,25c0,11 5,16 13,16s13-5 13-16c0-13-5-25-13-25z"
     layers += [(_path(torso, fur) + _path(chest, belly), False), (_line(torso), True)]
     hind = (
-        "M12,99c0-8 6-13 13-11c5,1 7,8 5,14c-5,2-18,3-18-3z", "M60,99c0-8-6-13-13-11c-5,1-7,8-5,14c5,2 18,3 18-3z",
+        "M12,99c0-8 6-13 13-11c5,1 7,8 5,14c-5,2-18,"
+        "3-18-3z", "M60,99c0-8-6-13-13-11c-5,1-7,8-5,14c5,2 18,3 18-3z",
     )  # fmt: skip
     layers += [("".join(_path(d, fur) for d in hind), False), ("".join(_line(d) for d in hind), True)]
     paws = (
-        "M25,80c0,8-1,13-1,18c0,5 10,6 11,1c0-7 0-13 0-19z", "M47,80c0,8 1,13 1,18c0,5-10,6-11,1c0-7 0-13 0-19z",
+        "M25,80c0,8-1,13-1,18c0,5 10,6 11,1c0-7 0-13 "
+        "0-19z", "M47,80c0,8 1,13 1,18c0,5-10,6-11,1c0-7 0-13 0-19z",
     )  # fmt: skip
     sides = (
         "M25,82c0,7-1,12-1,16c0,5 10,6 11,1c0-6 0-10 0-15",
@@ -85,7 +88,8 @@ def _machine(shell: str) -> Layers:
     parts = [
         ("M24,60h24c4,0 6,3 6,6v18c0,4-2,6-6,6h-24c-4,0-6-2-6-6v-18c0-3 2-6 6-6z", shell),
         ("M25,90h8v11h-12c0-4 2-6 4-6z", dark), ("M47,90h-8v11h12c0-4-2-6-4-6z", dark),
-        ("M18,66c-6,0-9,5-9,12v6h6v-6c0-3 1-5 3-5z", dark), ("M54,66c6,0 9,5 9,12v6h-6v-6c0-3-1-5-3-5z", dark),
+        ("M18,66c-6,0-9,5-9,12v6h6v-6c0-3 1-5 "
+        "3-5z", dark), ("M54,66c6,0 9,5 9,12v6h-6v-6c0-3-1-5-3-5z", dark),
     ]  # fmt: skip
     detail = _path("M28,67h16v11h-16z", lighter(shell, 0.55))
     colour = "".join(_path(d, c) for d, c in parts) + detail
@@ -139,3 +143,23 @@ def balloon() -> str:
         for d in (envelope, "M29,54l2,7M43,54l-2,7M36,54v7", "M30,61h12v8c0,1-1,2-2,2h-8c-1,0-2-1-2-2z")
     )
     return f'<g id="color">{gores}</g><g id="line">{lines}</g>'
+
+
+def tree() -> str:
+    """A leafy tree with a trunk that carries it: OpenMoji's stands on a wire."""
+    trunk = "M30,69c2-6 3-13 2-22l-7-8l3-2l7,6l1-9h3l1,9l6-7l3,2l-7,9c-1,9 0,16 3,22z"
+    crown = (
+        "M36,2c-7,0-12,4-14,9c-7,0-13,5-13,12c0,3 1,6 3,8c-1,8 6,13 13,11c6,4 16,4 22,0c7,2 14-3 13-11"
+        "c2-2 3-5 3-8c0-7-6-12-13-12c-2-5-7-9-14-9z"
+    )
+    shade = (
+        "M50,11c4,9-2,17-9,20c-9,4-19,2-29,0c-1,8 6,13 13,11c6,4 16,4 22,0c7,2 14-3 13-11c2-2 3-5 3-8"
+        "c0-7-6-12-13-12z"
+    )
+    colour = _path(trunk, "#7d5a38") + _path(crown, "#7cb83c") + _path(shade, "#5c9e31")
+    lines = (
+        _line("M27,69c4-5 5-13 5-22M45,69c-4-5-5-13-4-22")
+        + _line(crown)
+        + _line("M24,22c1-3 4-5 7-5M44,30c3,0 5-1 6-3")
+    )
+    return f'<g id="color">{colour}</g><g id="line">{lines}</g>'

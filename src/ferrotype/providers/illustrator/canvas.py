@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterable, Sequence
@@ -47,7 +48,8 @@ class Canvas:
         step = 1 / max(1, len(stops) - 1)
         body = "".join(f'<stop offset="{i * step:.3f}" stop-color="{c}"/>' for i, c in enumerate(stops))
         return self._paint(
-            f'<linearGradient id="@" gradientUnits="userSpaceOnUse" x1="0" y1="{top:.1f}" x2="0" y2="{bottom:.1f}">'
+            f'<linearGradient id="@" gradientUnits="userSpaceOnUse" x1="0" y1="{top:.1f}" x2="0" '
+            f'y2="{bottom:.1f}">'
             f"{body}</linearGradient>"
         )
 
@@ -65,7 +67,8 @@ class Canvas:
         self, x: float, y: float, w: float, h: float, fill: str, opacity: float = 1.0, rx: float = 0.0
     ) -> None:
         self._body.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="{rx:.1f}" fill="{fill}"{_o(opacity)}/>'
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="{rx:.1f}" '
+            f'fill="{fill}"{_o(opacity)}/>'
         )
 
     def circle(self, x: float, y: float, r: float, fill: str, opacity: float = 1.0) -> None:
@@ -129,10 +132,7 @@ class Canvas:
             self.polygon(points, mix(*colours, 0.35))
             return
         reach = min(low, crest + max(self.h * 0.3, (low - crest) * 0.9))
-        if self.clay:
-            stops = (lighter(colours[0], 0.25), colours[0], colours[1])
-        else:
-            stops = colours
+        stops = (lighter(colours[0], 0.25), *colours) if self.clay else colours
         self.polygon(points, self.vertical(stops, crest, reach))
 
 
@@ -166,7 +166,7 @@ def crags(w: float, y: float, amplitude: float, rng: random.Random, depth: int =
     spread = 0.3
     for _ in range(depth - 2):
         finer = []
-        for a, b in zip(line, line[1:], strict=False):
+        for a, b in itertools.pairwise(line):
             finer += [a, (a + b) / 2 + rng.uniform(-spread, spread) * 0.5]
         line = [*finer, line[-1]]
         spread *= 0.52

@@ -9,20 +9,21 @@ from dataclasses import replace
 
 import pyvips
 
-from . import finish, grounds, layout, painter, palette, props, skies, sprites, weather
+from . import artwork, finish, grounds, layout, painter, palette, props, skies, sprites, weather
 from .canvas import Canvas
 from .colours import darker, lighter, mix
 from .grounds import Ground, Stage
 from .items import Item
 from .looks import Look
 from .scene import Scene
+from .vocabulary import codes
 
 Progress = Callable[[float, bytes | None], None]
-_NATURAL = frozenset("meadow forest jungle savanna mountains snow sea lake pond beach desert sky".split())
+_NATURAL = codes("meadow forest jungle savanna mountains snow sea lake pond beach desert sky")
 _POLISHED = frozenset({"studio", "table", "room", "city"})
 #: Things that shine by themselves: the night does not darken them.
-_SHINING = frozenset(
-    "1F56F 1F3EE 1F525 1F4A1 1F386 1F387 2B50 1F320 2604 E143 1F6F8 1FA90 1F383 1F52E 1F426-200D-1F525".split()
+_SHINING = codes(
+    "1F56F 1F3EE 1F525 1F4A1 1F386 1F387 2B50 1F320 2604 E143 1F6F8 1FA90 1F383 1F52E 1F426-200D-1F525"
 )
 _PREVIEW = 256
 
@@ -38,7 +39,9 @@ class Composer:
         self.horizon = rng.uniform(low, high) - lift
         self.scene, self.look, self.w, self.h, self.report = _settled(scene), look, width, height, report
         self.palette = palette.choose(scene.hour, scene.weather, scene.accent, scene.rng("palette"))
-        self.light = skies.light_of(scene, scene.rng("light"), self.horizon)
+        light = skies.light_of(scene, scene.rng("light"), self.horizon)
+        margin = light.radius * min(width, height * 1.4) * 1.15 / width
+        self.light = replace(light, x=min(max(light.x, margin), 1 - margin))
         self._known: dict[tuple[object, ...], pyvips.Image] = {}
         self.side = -1.0 if self.light.x < 0.5 else 1.0
 
@@ -64,7 +67,7 @@ class Composer:
         if picture is None:
             self.report(fraction, None)
             return
-        small = picture.resize(min(1.0, _PREVIEW / max(picture.width, picture.height)))
+        small = picture.resize(min(1.0, _PREVIEW / max(picture.width, picture.height)), kernel="linear")
         self.report(fraction, small[0:3].jpegsave_buffer(Q=72))
 
     # --- backdrop
@@ -79,9 +82,13 @@ class Composer:
             weather.behind(c, scene, self.palette, self.horizon, scene.rng("bolts"))
         stage = grounds.paint(Ground(c, scene, self.palette, self.light, self.horizon, scene.rng("ground")))
         self.report(0.1, None)
-        detail = self.look.detail if min(self.w, self.h) > 400 else max(self.look.detail, 0.8)
+        detail = (
+            self.look.detail if min(self.w, self.h) > 400 and scene.subjects else max(self.look.detail, 0.8)
+        )
         image = pyvips.Image.svgload_buffer(c.document(), scale=detail)[0:3].copy_memory()
-        if self.look.focus:
+        if (
+            self.look.focus and scene.subjects
+        ):  # with nothing in front of it, the backdrop is what is looked at
             blurred = image.gaussblur(max(0.6, self.look.focus * detail * c.u))
             ramp = pyvips.Image.xyz(1, image.height)[1] / image.height
             near = ((ramp - stage.back) / max(0.05, stage.front - stage.back)) * (0.0 if stage.free else 1.0)
@@ -101,26 +108,7 @@ class Composer:
     # --- subjects
 
     def _sprite(self, item: Item) -> pyvips.Image:
-        s = item.subject
-        tone = self.scene.rng(f"tone {s.name} {item.copy}").randrange(25) if s.place == "person" else 0
-        width = max(4.0, round(item.w))
-        same = (s.code, s.colour, tone, width, item.flip, item.depth, item.sunk, item.tilt)
-        if self.scene.setting != "underwater" and same in self._known:
-            return self._known[same]
-        image = sprites.render(s.code, s.place, s.colour, tone, width, self.look)
-        if item.flip:
-            image = image.fliphor()
-        light = (1.02, 1.02, 1.02) if s.code in _SHINING else self.palette.subject
-        if self.scene.setting in ("room", "table", "studio", "space", "moon"):
-            light = (
-                (0.86, 0.86, 0.94)
-                if self.palette.night and self.scene.setting in ("room", "table")
-                else (1.0, 1.0, 1.0)
-            )
-        haze = (self.palette.haze, item.depth)
-        if self.scene.setting == "underwater":
-            light, haze = (0.84, 0.98, 1.02), ("#2a86b8", 0.08 + 0.16 * (item.copy % 3) / 2)
-        image = sprites.shaded(image, s.code, s.place, self.look, light, self.side, haze, flipped=item.flip)
+        image = self._upright(item)
         if item.floating and item.sunk:
             image = image.crop(0, 0, image.width, max(1, round(image.height * (1 - item.sunk))))
         if abs(item.tilt) > 0.5:
@@ -128,8 +116,29 @@ class Composer:
                 image.premultiply().rotate(item.tilt, background=[0, 0, 0, 0]).unpremultiply().cast("uchar")
             )
             image = image.copy(interpretation="srgb").copy_memory()
-        self._known[same] = image
         return image
+
+    def _upright(self, item: Item) -> pyvips.Image:
+        """The lit subject, not yet tilted or sunk; copies that look alike share it."""
+        s, width = item.subject, max(4.0, round(item.w))
+        tone = self.scene.rng(f"tone {s.name} {item.copy}").randrange(25) if artwork.has_skin(s.code) else 0
+        light, haze = self.palette.subject, (self.palette.haze, item.depth)
+        if s.code in _SHINING:
+            light = (1.02, 1.02, 1.02)
+        elif self.scene.setting in ("room", "table"):
+            light = (0.86, 0.86, 0.94) if self.palette.night else (1.0, 1.0, 1.0)
+        elif self.scene.setting in ("studio", "space", "moon"):
+            light = (1.0, 1.0, 1.0)
+        elif self.scene.setting == "underwater":
+            light, haze = (0.84, 0.98, 1.02), ("#2a86b8", 0.08 + 0.08 * (item.copy % 3))
+        key = (s.code, s.colour, tone, width, item.flip, light, haze)
+        if key not in self._known:
+            image = sprites.render(s.code, s.place, s.colour, tone, width, self.look)
+            image = image.fliphor() if item.flip else image
+            self._known[key] = sprites.shaded(
+                image, s.code, s.place, self.look, light, self.side, haze, flipped=item.flip
+            )
+        return self._known[key]
 
     @staticmethod
     def _corner(item: Item, image: pyvips.Image) -> tuple[int, int]:
@@ -157,8 +166,11 @@ class Composer:
         for start in range(0, len(layers), 12):
             part = layers[start : start + 12]
             picture = picture.composite(
-                [image for image, _, _ in part], ["over"] * len(part), x=[x for _, x, _ in part], y=[y for _, _, y in part]
-            )[0:3].copy_memory()  # fmt: skip
+                [image for image, _, _ in part],
+                ["over"] * len(part),
+                x=[x for _, x, _ in part],
+                y=[y for _, _, y in part],
+            )[0:3].copy_memory()
             self.report(0.5 + 0.2 * min(1.0, (start + 12) / len(layers)), None)
         return picture
 
@@ -246,10 +258,18 @@ class Composer:
     def _growth(self, c: Canvas, items: list[Item], stage: Stage, rng: random.Random) -> bool:
         """What grows over the feet, so that nothing looks pasted on."""
         feet = [
-            i for i in items
-            if not i.airborne and not i.floating
-            and not any(o is not i and o.order > i.order and o.top < i.y < o.y + c.u and abs(o.x - i.x) < (o.w + i.w) * 0.45 for o in items)
-        ]  # fmt: skip
+            i
+            for i in items
+            if not i.airborne
+            and not i.floating
+            and not any(
+                o is not i
+                and o.order > i.order
+                and o.top < i.y < o.y + c.u
+                and abs(o.x - i.x) < (o.w + i.w) * 0.45
+                for o in items
+            )
+        ]
         if not stage.growth or not feet:
             return False
         for item in feet:
@@ -283,9 +303,12 @@ class Composer:
             n = item.w * wide
             dy = c.u * (0.1 + 0.9 * k)
             c.stroke(
-                f"M{item.x - n:.1f},{y + dy:.1f}q{n / 4:.1f},{-c.u * 0.5:.1f} {n / 2:.1f},0t{n / 2:.1f},0t{n / 2:.1f},0t{n / 2:.1f},0",
-                foam, c.u * (0.5 - 0.1 * k), opacity,
-            )  # fmt: skip
+                f"M{item.x - n:.1f},{y + dy:.1f}q{n / 4:.1f},{-c.u * 0.5:.1f} {n / 2:.1f},"
+                f"0t{n / 2:.1f},0t{n / 2:.1f},0t{n / 2:.1f},0",
+                foam,
+                c.u * (0.5 - 0.1 * k),
+                opacity,
+            )
 
     def _detail(self, items: list[Item], pictures: list[pyvips.Image]) -> pyvips.Image | None:
         """Where the painter keeps more of the drawing: on the subjects."""
@@ -305,12 +328,18 @@ class Composer:
 
 
 def _settled(scene: Scene) -> Scene:
-    """A sea with something standing in it needs a beach."""
+    """A sea with something standing in it needs a beach, a kitchen with someone in it is seen as a room."""
     standing = any(
         s.place in ("ground", "plush", "person", "building", "plant") and s.relation is None
         for s in scene.subjects
     )
     afloat = any(s.place in ("float", "swim") for s in scene.subjects)
+    at_the_table = scene.setting == "table" and any(
+        s.place in ("person", "building") or (s.place in ("ground", "plush") and s.height > 0.5)
+        for s in scene.subjects
+    )
+    if at_the_table:
+        return replace(scene, setting="room")
     if (
         scene.setting == "sea"
         and standing

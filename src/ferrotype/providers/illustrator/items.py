@@ -12,7 +12,8 @@ from .scene import Subject
 class Item:
     """One drawn thing, in pixels: `x` is its centre, `y` its foot (or its lowest point), `w` x `h` its size.
 
-    `sunk` is the fraction of its height under water; `airborne` casts no shadow at its foot; `depth` is 0 near to
+    `sunk` is the fraction of its height under water; `airborne` casts no shadow at its foot; `depth` is 0
+    near to
     1 far; `order` sorts the painting.
     """
 
@@ -42,4 +43,4 @@ def aspect_of(s: Subject) -> float:
 
 def relative(s: Subject) -> float:
     """Height in units of a person, compressed so that a mouse beside an elephant is still seen."""
-    return (s.height**0.72) * s.size
+    return float(s.height**0.72) * s.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import vocabulary
 from .scene import Subject
+from .vocabulary import codes
 
 
 def groups_of(word: str) -> set[str]:
@@ -27,13 +28,11 @@ def is_banned(subject: Subject, banned: set[str]) -> bool:
     )
 
 
-_PEOPLE = frozenset("1F476 1F46A 1F483 1F57A 1F3C3 1F6B4 1F3CC 1F939 1F9D8 1F93A 1F3C7 1F9DC".split())
+_PEOPLE = codes("1F476 1F46A 1F483 1F57A 1F3C3 1F6B4 1F3CC 1F939 1F9D8 1F93A 1F3C7 1F9DC")
 _ANIMALS = frozenset(
     [f"{p:X}" for p in range(0x1F400, 0x1F440)]
     + [f"{p:X}" for p in range(0x1F980, 0x1F9AF)]
     + ["1F54A", "1F577", "1FACF"]
 )
-_BIRDS = frozenset(
-    "1F426 1F54A 1F985 1F99C 1F413 1F425 1F423 1F427 1F989 1F9A4 1F9A9 1F99A 1FABF 1F986 1F9A2".split()
-)
-_FLOWERS = frozenset("1F33B 1F339 1F337 1F338 1F33A 1F33C 1FABB 1FAB7 1F490".split())
+_BIRDS = codes("1F426 1F54A 1F985 1F99C 1F413 1F425 1F423 1F427 1F989 1F9A4 1F9A9 1F99A 1FABF 1F986 1F9A2")
+_FLOWERS = codes("1F33B 1F339 1F337 1F338 1F33A 1F33C 1FABB 1FAB7 1F490")

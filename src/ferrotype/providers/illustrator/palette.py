@@ -29,22 +29,27 @@ class Palette:
 
 _SKIES: dict[str, tuple[tuple[str, ...], ...]] = {
     "day": (
-        ("#2c79cf", "#7fbdf0", "#dcf0fb"), ("#1b86c4", "#86d0e8", "#f3f7e4"), ("#4a83d9", "#a8c9f2", "#fbeede"),
+        ("#2c79cf", "#7fbdf0", "#dcf0fb"), ("#1b86c4", "#86d0e8", "#f3f7e4"), ("#4a83d9", "#a8c9f2",
+        "#fbeede"),
         ("#2ba3c9", "#9adfe3", "#f7f6dc"),
     ),
     "morning": (
-        ("#6aaede", "#bfe0ee", "#fdeecb"), ("#7f9fe0", "#eecfe4", "#ffe6c0"), ("#6fc2c8", "#c9ebe0", "#fff0c4"),
+        ("#6aaede", "#bfe0ee", "#fdeecb"), ("#7f9fe0", "#eecfe4", "#ffe6c0"), ("#6fc2c8", "#c9ebe0",
+        "#fff0c4"),
         ("#8f9be6", "#f6c6c9", "#fff0d2"),
     ),
     "golden": (
-        ("#4f87bd", "#f0c184", "#ffe09c"), ("#6f7db5", "#f5b676", "#ffdc90"), ("#3f93a8", "#edd08e", "#ffe7ac"),
+        ("#4f87bd", "#f0c184", "#ffe09c"), ("#6f7db5", "#f5b676", "#ffdc90"), ("#3f93a8", "#edd08e",
+        "#ffe7ac"),
     ),
     "sunset": (
         ("#2b2a6b", "#c2477f", "#ff9a56", "#ffd27a"), ("#3a1c5f", "#e0536a", "#ffb25e"),
         ("#1e3a6e", "#8a5aa8", "#ff8a6b", "#ffd9a0"), ("#5a2a7a", "#f0658a", "#ffc27a"),
     ),
-    "dusk": (("#1c2454", "#54508f", "#d08fa6"), ("#14304f", "#3f6a8a", "#e6ab8c"), ("#2a1f56", "#7a4f96", "#f0a3a0")),
-    "night": (("#060a24", "#10204f", "#2f4a86"), ("#0a0b2a", "#231a55", "#5b3f8f"), ("#04141f", "#0c3244", "#2b6a73")),
+    "dusk": (("#1c2454", "#54508f", "#d08fa6"), ("#14304f", "#3f6a8a", "#e6ab8c"), ("#2a1f56", "#7a4f96",
+    "#f0a3a0")),
+    "night": (("#060a24", "#10204f", "#2f4a86"), ("#0a0b2a", "#231a55", "#5b3f8f"), ("#04141f", "#0c3244",
+    "#2b6a73")),
 }  # fmt: skip
 
 _LIGHT: dict[str, tuple[RGB, RGB, str]] = {
@@ -80,7 +85,8 @@ def choose(hour: str, weather: frozenset[str], accent: str | None, rng: random.R
         grey = "#dfe6ee" if hour not in ("night", "dusk") else "#46526e"
         sky = [mix(c, grey, 0.5) for c in sky]
     haze = mix(sky[-1], sky[-2], 0.35)
-    cloud = {"day": "#ffffff", "morning": "#fff3ea", "golden": "#ffe9cf", "sunset": "#ffb7a0", "dusk": "#b88fb0",
+    cloud = {"day": "#ffffff", "morning": "#fff3ea", "golden": "#ffe9cf", "sunset": "#ffb7a0",
+    "dusk": "#b88fb0",
              "night": "#3a4a78"}[hour]  # fmt: skip
     if weather & {"storm", "rain"}:
         cloud = mix(cloud, "#4d5768", 0.7)

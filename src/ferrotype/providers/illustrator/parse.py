@@ -20,7 +20,9 @@ MAX_WORDS = 2000
 MAX_SUBJECTS = 8
 MAX_COPIES = 24
 
-_TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[,.;:!?()|\n]|[\u2600-\u27bf\u2b50\U0001f300-\U0001faff]")
+_TOKEN = re.compile(
+    r"[a-z0-9]+(?:'[a-z]+)?|[,.;:!?()|\n]|[\u2600-\u27bf\u2b50\U0001f300-\U0001faff]|[^\W\x00-\x7f]+"
+)
 _WATER_HOMES = frozenset({"underwater", "sea", "pond", "lake"})
 
 
@@ -182,13 +184,10 @@ def _backdrop(kind: str, value: str, out: _Reading, pending: _Pending) -> None:
         return
     if pending.relation == "on" and kind == "sky" and value in ("moon", "crescent"):
         kind, value = "setting", "moon"
-    if (
-        pending.relation in ("under", "in")
-        and kind == "setting"
-        and value == "sea"
-        and pending.relation == "under"
-    ):
-        value = "underwater"
+    if pending.relation == "under" and value in ("sea", "table"):
+        value = {"sea": "underwater", "table": "room"}[value]
+    if pending.relation == "above" and kind == "sky" and out.subjects and out.subjects[-1].place == "ground":
+        out.subjects[-1] = replace(out.subjects[-1], place="fly")  # the cow that jumps over the moon
     if pending.relation in ("beside", "with", "front") and kind == "setting" and value == "sea":
         value = "beach"
     match kind:
@@ -202,13 +201,8 @@ def _backdrop(kind: str, value: str, out: _Reading, pending: _Pending) -> None:
             out.sky.add(value)
     if pending.colour:
         out.accents.append(pending.colour)
-    pending.colour, pending.count, pending.size, pending.relation, pending.definite = (
-        None,
-        None,
-        1.0,
-        None,
-        False,
-    )
+    pending.colour = pending.count = pending.relation = None
+    pending.size, pending.definite = 1.0, False
 
 
 def _noun(noun: Noun, plural: bool, out: _Reading, pending: _Pending) -> None:
@@ -235,10 +229,17 @@ def _noun(noun: Noun, plural: bool, out: _Reading, pending: _Pending) -> None:
         relation, anchor = None, -1
     out.subjects.append(
         Subject(
-            noun.code, noun.name, noun.place, noun.height, min(count, MAX_COPIES), pending.colour,
-            min(2.2, max(0.4, pending.size)), relation, anchor if anchor >= 0 else None,
+            noun.code,
+            noun.name,
+            noun.place,
+            noun.height,
+            min(count, MAX_COPIES),
+            pending.colour,
+            min(2.2, max(0.4, pending.size)),
+            relation,
+            anchor if anchor >= 0 else None,
         )
-    )  # fmt: skip
+    )
     out.homes.append(noun.home)
 
 
@@ -264,7 +265,7 @@ def describe(prompt: str, seed: int, negative_prompt: str = "") -> Scene:
     if "snow" in reading.weather and not reading.settings and not all(s.place == "small" for s in subjects):
         reading.settings.append("snow")
     setting = _setting(
-        [s for s in reading.settings if s not in banned], subjects, homes, unknown, prompt, rng
+        [s for s in reading.settings if s not in banned], subjects, homes, unknown, bool(reading.sky), rng
     )
     hour = _hour(reading, banned, homes, setting, rng)
     weather = frozenset(w for w in reading.weather if w not in banned)
@@ -272,9 +273,16 @@ def describe(prompt: str, seed: int, negative_prompt: str = "") -> Scene:
     if setting == "snow" and "snow" not in banned and not weather and rng.random() < 0.5:
         weather = frozenset({"snow"})
     return Scene(
-        subjects, setting, hour, weather, sky, reading.accents[0] if reading.accents else None,
-        reading.styles[0] if reading.styles else None, unknown, key,
-    )  # fmt: skip
+        subjects,
+        setting,
+        hour,
+        weather,
+        sky,
+        reading.accents[0] if reading.accents else None,
+        reading.styles[0] if reading.styles else None,
+        unknown,
+        key,
+    )
 
 
 def _kept(reading: _Reading, banned: set[str], rng: random.Random) -> tuple[tuple[Subject, ...], list[str]]:
@@ -300,12 +308,27 @@ def _first(words: Iterable[str], default: str) -> str:
     return next(iter(words), default)
 
 
+#: What words without a picture of their own turn into, by their hash.
+_LANDSCAPES = (
+    "mountains",
+    "meadow",
+    "sea",
+    "desert",
+    "forest",
+    "lake",
+    "abstract",
+    "snow",
+    "sky",
+    "abstract",
+)
+
+
 def _setting(
     named: list[str],
     subjects: tuple[Subject, ...],
     homes: list[str],
     unknown: tuple[str, ...],
-    prompt: str,
+    skies: bool,
     rng: random.Random,
 ) -> str:
     if any(s.place not in ("fly", "sky") for s in subjects):
@@ -336,33 +359,19 @@ def _setting(
         return home
     if subjects:
         return "studio" if all(s.place == "small" for s in subjects) else "meadow"
-    choices = (
-        "mountains",
-        "meadow",
-        "sea",
-        "desert",
-        "forest",
-        "lake",
-        "abstract",
-        "abstract",
-        "snow",
-        "sky",
-    )
-    digest = hashlib.sha256(" ".join(unknown or (prompt[:200],)).encode()).digest()
-    return choices[(digest[0] + rng.randrange(3)) % len(choices)]
+    if skies:  # northern lights want a landscape below them
+        return rng.choice(("mountains", "snow", "lake", "meadow", "sea", "desert"))
+    digest = hashlib.sha256(" ".join(unknown).encode()).digest()
+    return _LANDSCAPES[(digest[0] + rng.randrange(3)) % len(_LANDSCAPES)]
 
 
 def _hour(reading: _Reading, banned: set[str], homes: list[str], setting: str, rng: random.Random) -> str:
     named = [h for h in reading.hours if h not in banned]
     if named:
         return named[0]
-    if (
-        {"moon", "crescent", "stars", "aurora"} & (reading.sky - banned)
-        or (setting == "space")
-        or "night" in homes
-    ):
-        if "night" not in banned:
-            return "night"
+    nightly = {"moon", "crescent", "stars", "aurora"} & (reading.sky - banned)
+    if (nightly or setting == "space" or "night" in homes) and "night" not in banned:
+        return "night"
     if reading.sky & {"rainbow"}:
         return "day"
     hours = ["day", "day", "day", "morning", "morning", "golden", "golden", "sunset", "dusk"]

@@ -38,9 +38,15 @@ def cloud(
     for dx, dy, s in puffs:
         s *= rng.uniform(0.9, 1.12)
         cx, cy, cr = x + dx * r, y + dy * r, s * r
-        d += f"M{cx - cr:.1f},{cy:.1f}a{cr:.1f},{cr:.1f} 0 1 1 {2 * cr:.1f},0a{cr:.1f},{cr:.1f} 0 1 1 {-2 * cr:.1f},0z"
+        d += (
+            f"M{cx - cr:.1f},{cy:.1f}a{cr:.1f},{cr:.1f} 0 1 1 {2 * cr:.1f},0a{cr:.1f},{cr:.1f} 0 1 "
+            f"1 {-2 * cr:.1f},0z"
+        )
     base_w = r * 0.86
-    d += f"M{x - base_w:.1f},{foot - r * 0.3:.1f}h{2 * base_w:.1f}a{r * 0.15:.1f},{r * 0.15:.1f} 0 0 1 0,{r * 0.3:.1f}h{-2 * base_w:.1f}a{r * 0.15:.1f},{r * 0.15:.1f} 0 0 1 0,{-r * 0.3:.1f}z"
+    d += (
+        f"M{x - base_w:.1f},{foot - r * 0.3:.1f}h{2 * base_w:.1f}a{r * 0.15:.1f},{r * 0.15:.1f} 0 0 1 "
+        f"0,{r * 0.3:.1f}h{-2 * base_w:.1f}a{r * 0.15:.1f},{r * 0.15:.1f} 0 0 1 0,{-r * 0.3:.1f}z"
+    )
     c.path(
         d, c.vertical((colour, mix(colour, shade, 0.25), mix(colour, shade, 0.7)), y - r * 0.7, foot), opacity
     )
@@ -77,7 +83,8 @@ def round_tree(c: Canvas, x: float, foot: float, h: float, colour: str, rng: ran
     """A leafy tree: a trunk and a crown of balls."""
     trunk = mix("#6b4a2f", colour, 0.25)
     c.path(
-        f"M{x - h * 0.045:.1f},{foot:.1f}L{x - h * 0.025:.1f},{foot - h * 0.5:.1f}h{h * 0.05:.1f}L{x + h * 0.045:.1f},{foot:.1f}z",
+        f"M{x - h * 0.045:.1f},{foot:.1f}L{x - h * 0.025:.1f},{foot - h * 0.5:.1f}h{h * 0.05:.1f}"
+        f"L{x + h * 0.045:.1f},{foot:.1f}z",
         trunk,
     )
     crown = [(-0.2, 0.5, 0.2), (0.2, 0.52, 0.2), (-0.1, 0.72, 0.22), (0.13, 0.76, 0.2), (0.0, 0.56, 0.24)]
@@ -96,7 +103,9 @@ def acacia(c: Canvas, x: float, foot: float, h: float, colour: str) -> None:
     """The flat-topped tree of the savanna."""
     trunk = darker("#6b4a2f", 0.25)
     c.stroke(
-        f"M{x:.1f},{foot:.1f}C{x:.1f},{foot - h * 0.4:.1f} {x - h * 0.05:.1f},{foot - h * 0.5:.1f} {x - h * 0.22:.1f},{foot - h * 0.78:.1f}M{x:.1f},{foot - h * 0.35:.1f}Q{x + h * 0.08:.1f},{foot - h * 0.6:.1f} {x + h * 0.26:.1f},{foot - h * 0.76:.1f}",
+        f"M{x:.1f},{foot:.1f}C{x:.1f},{foot - h * 0.4:.1f} {x - h * 0.05:.1f},{foot - h * 0.5:.1f}"
+        f" {x - h * 0.22:.1f},{foot - h * 0.78:.1f}M{x:.1f},{foot - h * 0.35:.1f}Q{x + h * 0.08:.1f}"
+        f",{foot - h * 0.6:.1f} {x + h * 0.26:.1f},{foot - h * 0.76:.1f}",
         trunk,
         h * 0.05,
     )
@@ -126,14 +135,18 @@ def palm(c: Canvas, x: float, foot: float, h: float, colour: str, lean: float) -
         mx, my = top_x + math.cos(a) * h * 0.22, top_y + math.sin(a) * h * 0.24 - h * 0.06
         shade = lighter(colour, 0.18) if k % 2 else colour
         c.path(
-            f"M{top_x:.1f},{top_y:.1f}Q{mx:.1f},{my - h * 0.05:.1f} {ex:.1f},{ey:.1f}Q{mx:.1f},{my + h * 0.06:.1f} {top_x:.1f},{top_y:.1f}z",
+            f"M{top_x:.1f},{top_y:.1f}Q{mx:.1f},{my - h * 0.05:.1f} {ex:.1f},{ey:.1f}Q{mx:.1f}"
+            f",{my + h * 0.06:.1f} {top_x:.1f},{top_y:.1f}z",
             shade,
         )
 
 
 def cactus(c: Canvas, x: float, foot: float, h: float, colour: str) -> None:
     """A saguaro."""
-    d = f"M{x:.1f},{foot:.1f}v{-h:.1f}M{x:.1f},{foot - h * 0.35:.1f}h{-h * 0.26:.1f}v{-h * 0.3:.1f}M{x:.1f},{foot - h * 0.5:.1f}h{h * 0.26:.1f}v{-h * 0.26:.1f}"
+    d = (
+        f"M{x:.1f},{foot:.1f}v{-h:.1f}M{x:.1f},{foot - h * 0.35:.1f}h{-h * 0.26:.1f}v{-h * 0.3:.1f}"
+        f"M{x:.1f},{foot - h * 0.5:.1f}h{h * 0.26:.1f}v{-h * 0.26:.1f}"
+    )
     c.stroke(d, darker(colour, 0.3), h * 0.2)
     c.stroke(d, colour, h * 0.15)
     c.stroke(f"M{x - h * 0.03:.1f},{foot - h * 0.05:.1f}v{-h * 0.92:.1f}", lighter(colour, 0.25), h * 0.03)
@@ -162,7 +175,9 @@ def rock(c: Canvas, x: float, y: float, s: float, colour: str, rng: random.Rando
     """A boulder about 2s wide."""
     k = rng.uniform(0.8, 1.2)
     c.path(
-        f"M{x - s:.1f},{y:.1f}C{x - s * 1.05:.1f},{y - s * 0.7 * k:.1f} {x - s * 0.4:.1f},{y - s * k:.1f} {x:.1f},{y - s * 0.92 * k:.1f}C{x + s * 0.6:.1f},{y - s * 0.8:.1f} {x + s * 1.1:.1f},{y - s * 0.4:.1f} {x + s:.1f},{y:.1f}z",
+        f"M{x - s:.1f},{y:.1f}C{x - s * 1.05:.1f},{y - s * 0.7 * k:.1f} {x - s * 0.4:.1f}"
+        f",{y - s * k:.1f} {x:.1f},{y - s * 0.92 * k:.1f}C{x + s * 0.6:.1f},{y - s * 0.8:.1f}"
+        f" {x + s * 1.1:.1f},{y - s * 0.4:.1f} {x + s:.1f},{y:.1f}z",
         c.vertical((lighter(colour, 0.3), colour, darker(colour, 0.4)), y - s, y),
     )
 
@@ -207,7 +222,8 @@ def moon_disc(c: Canvas, x: float, y: float, r: float, colour: str, crescent: bo
             c.circle(x, y, r * k, colour, 0.09)
     if crescent:
         c.path(
-            f"M{x + r * 0.35:.1f},{y - r * 0.94:.1f}A{r:.1f},{r:.1f} 0 1 0 {x + r * 0.94:.1f},{y + r * 0.35:.1f}A{r * 0.78:.1f},{r * 0.78:.1f} 0 0 1 {x + r * 0.35:.1f},{y - r * 0.94:.1f}z",
+            f"M{x + r * 0.35:.1f},{y - r * 0.94:.1f}A{r:.1f},{r:.1f} 0 1 0 {x + r * 0.94:.1f}"
+            f",{y + r * 0.35:.1f}A{r * 0.78:.1f},{r * 0.78:.1f} 0 0 1 {x + r * 0.35:.1f},{y - r * 0.94:.1f}z",
             colour,
         )
         return

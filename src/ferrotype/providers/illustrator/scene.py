@@ -14,9 +14,12 @@ ILLUSTRATOR_VERSION = "1"
 class Subject:
     """One kind of thing, `count` times (1-24).
 
-    `place` and `height` come from the lexicon; `size` is the prompt's own factor (1.0 unless it says tiny, huge,
-    ...); `colour` is `#rrggbb` or None for the artwork's own. `relation` ties it to the earlier subject at index
-    `anchor` and reads "<the anchor> <relation> <this one>": under, above, on, in, front, behind, beside, with,
+    `place` and `height` come from the lexicon; `size` is the prompt's own factor (1.0 unless it says tiny,
+    huge,
+    ...); `colour` is `#rrggbb` or None for the artwork's own. `relation` ties it to the earlier subject at
+    index
+    `anchor` and reads "<the anchor> <relation> <this one>": under, above, on, in, front, behind, beside,
+    with,
     wearing, holding; None when it stands for itself.
     """
 
@@ -36,7 +39,8 @@ class Scene:
     """Everything that decides the picture except its size and style argument.
 
     `sky` holds moon, crescent, sun, stars, rainbow, aurora; `weather` rain, snow, fog, storm, clouds, wind.
-    `accent` is a colour asked of the backdrop ("a purple sky"). `style` is the one that the prompt's own words
+    `accent` is a colour asked of the backdrop ("a purple sky"). `style` is the one that the prompt's own
+    words
     suggest. `key` is the digest that all randomness hangs on.
     """
 

@@ -55,6 +55,7 @@ def paint(
     if "rainbow" in scene.sky:
         _rainbow(c, hy, rng)
     _clouds(c, scene, palette, hy, light, rng)
+    _birds(c, scene, palette, hy, scene.rng("flock"))
 
 
 def _bands(c: Canvas, palette: Palette, light: Light, hy: float) -> None:
@@ -82,8 +83,14 @@ def _stars(c: Canvas, hy: float, rng: random.Random, many: bool) -> None:
     for _ in range(9 if many else 4):
         x, y, s = rng.uniform(0, c.w), rng.uniform(0, hy * 0.8), c.u * rng.uniform(0.7, 1.5)
         k = s * 0.12
-        c.path(f"M{x:.1f},{y - s:.1f}L{x + k:.1f},{y - k:.1f}L{x + s:.1f},{y:.1f}L{x + k:.1f},{y + k:.1f}L{x:.1f},{y + s:.1f}"
-               f"L{x - k:.1f},{y + k:.1f}L{x - s:.1f},{y:.1f}L{x - k:.1f},{y - k:.1f}z", "#ffffff", 0.9)  # fmt: skip
+        c.path(
+            f"M{x:.1f},{y - s:.1f}L{x + k:.1f},{y - k:.1f}L{x + s:.1f},{y:.1f}L{x + k:.1f}"
+            f",{y + k:.1f}L{x:.1f},{y + s:.1f}"
+            f"L{x - k:.1f},{y + k:.1f}L{x - s:.1f},{y:.1f}L{x - k:.1f},{y - k:.1f}"
+            f"z",
+            "#ffffff",
+            0.9,
+        )
 
 
 def _aurora(c: Canvas, hy: float, rng: random.Random) -> None:
@@ -134,6 +141,21 @@ def _rainbow(c: Canvas, hy: float, rng: random.Random) -> None:
             tone,
             thick * 1.08,
             0.8 if c.flat or c.clay else 0.5,
+        )
+
+
+def _birds(c: Canvas, scene: Scene, palette: Palette, hy: float, rng: random.Random) -> None:
+    """A far flock over a landscape that has nobody else in it."""
+    if scene.subjects or scene.weather or palette.night or rng.random() < 0.3:
+        return
+    x, y = rng.uniform(0.2, 0.7) * c.w, rng.uniform(0.3, 0.6) * hy
+    for _ in range(rng.randint(4, 8)):
+        bx, by, s = x + rng.uniform(-12, 12) * c.u, y + rng.uniform(-6, 6) * c.u, c.u * rng.uniform(0.7, 1.5)
+        c.stroke(
+            f"M{bx - s:.1f},{by - s * 0.4:.1f}Q{bx - s * 0.4:.1f},{by - s * 0.6:.1f} {bx:.1f},{by:.1f}"
+            f"Q{bx + s * 0.4:.1f},{by - s * 0.6:.1f} {bx + s:.1f},{by - s * 0.4:.1f}",
+            mix(palette.sky[0], "#1a1c2c", 0.6),
+            s * 0.2,
         )
 
 

@@ -10,12 +10,15 @@ import pyvips
 from . import artwork
 from .looks import Look
 from .palette import RGB
+from .vocabulary import codes
 
 #: Drawings whose holes are holes; every other closed outline is filled with paper white.
-_OPEN = frozenset(
-    "1F6B2 1F48D 1F453 1F3A7 26D3 1F517 1F369 1F968 1F578 1F3B5 1F3B6 1F3BC 1F3FB 1F945 1F94D 1F3F8 1F9AF 1F4FF 1F3A1 "
-    "1F3A2 1F6B4 1F3C3 1F483 1F57A 1F93A 1F939 1FA81 1F3A3 2604 1F320 1F387 1F386 1F33C 1F339 1F3F9 2697 1F490 1F3D7 "
-    "1F32A 1F6F4 E200 1F6F7 1F333 1F331 1F33F 1F1E6 1F52D 1F9DC-200D-2640-FE0F 1F9DC-200D-2642-FE0F 1F6DD".split()
+_OPEN = codes(
+    "1F6B2 1F48D 1F453 1F3A7 26D3 1F517 1F369 1F968 1F578 1F3B5 1F3B6 1F3BC 1F3FB 1F945 1F94D 1F3F8 "
+    "1F9AF 1F4FF 1F3A1 "
+    "1F3A2 1F6B4 1F3C3 1F483 1F57A 1F93A 1F939 1FA81 1F3A3 2604 1F320 1F387 1F386 1F33C 1F339 1F3F9 "
+    "2697 1F490 1F3D7 "
+    "1F32A 1F6F4 E200 1F6F7 1F333 1F331 1F33F 1F1E6 1F52D 1F9DC-200D-2640-FE0F 1F9DC-200D-2642-FE0F 1F6DD"
 )
 #: Drawings that bring their own strip of water or lawn: how much of their height to leave out at the bottom.
 _PLINTHS: dict[str, float] = {"E212": 0.14, "E205": 0.07, "E20A": 0.07}
@@ -59,7 +62,8 @@ def _raster(markup: str, box: Outline, width: float) -> pyvips.Image:
     text = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{box.left} {box.top} {box.width} {box.height}" '
-        f'width="{max(1, round(box.width * scale))}" height="{max(1, round(box.height * scale))}">{markup}</svg>'
+        f'width="{max(1, round(box.width * scale))}" '
+        f'height="{max(1, round(box.height * scale))}">{markup}</svg>'
     )
     return pyvips.Image.svgload_buffer(text.encode()).copy_memory()
 
@@ -85,14 +89,17 @@ def render(code: str, place: str, colour: str | None, tone: int, width: float, l
     return image if code in _OPEN else _filled(image)
 
 
-#: Pixels across of the height map: shading is soft, so it needs few.
-_RELIEF_WIDTH = 112
-
-
 def shaded(
-    image: pyvips.Image, code: str, place: str, look: Look, light: RGB, side: float, depth: tuple[str, float],
-    *, flipped: bool = False,
-) -> pyvips.Image:  # fmt: skip
+    image: pyvips.Image,
+    code: str,
+    place: str,
+    look: Look,
+    light: RGB,
+    side: float,
+    depth: tuple[str, float],
+    *,
+    flipped: bool = False,
+) -> pyvips.Image:
     """`image` under the scene's light; `side` is -1 with the light on the left, 1 on the right.
 
     `depth` fades it towards a haze colour (colour, 0-1); `flipped` says that it was mirrored already.
@@ -101,7 +108,7 @@ def shaded(
     keep = [channel * (1 - depth[1]) for channel in light]
     rgb = image[0:3]
     if look.relief:
-        shade, shine = _relief(_height_map(image, code, place, flipped), look, side)
+        shade, shine = relief_of(code, place, flipped, look, side)
         rgb = rgb * (_fit(shade, image) * keep)
         if look.gloss:
             rgb = rgb + _fit(shine, image) * (255 * look.gloss)
@@ -117,20 +124,36 @@ def _fit(small: pyvips.Image, image: pyvips.Image) -> pyvips.Image:
     return grown.gravity("centre", image.width, image.height, extend="copy")
 
 
-def _height_map(image: pyvips.Image, code: str, place: str, flipped: bool) -> pyvips.Image:
-    """A pillow over every outlined part, about 0-2: parts swell between their outlines, the whole swells a little."""
-    width = min(image.width, _RELIEF_WIDTH)
-    alpha = image[3].resize(width / image.width, kernel="linear") if width < image.width else image[3]
+#: Pixels on the longer side of a height map: shading is soft, so it needs few.
+_RELIEF_SIDE = 144
+
+
+@lru_cache(maxsize=96)
+def relief_of(
+    code: str, place: str, flipped: bool, look: Look, side: float
+) -> tuple[pyvips.Image, pyvips.Image]:
+    """Diffuse factor and shine of a drawing, small; they do not depend on the size it is drawn at."""
+    box = outline(code, place)
+    width = min(_RELIEF_SIDE, _RELIEF_SIDE * box.aspect)
     drawing = artwork.load(code, place, None, 0)
-    lines = _raster(drawing.line_only(), outline(code, place), width)[3]
+    solid = _raster(drawing.markup(look.line("#000000")), box, width)
+    alpha = (solid if code in _OPEN else _filled(solid))[3]
+    lines = _raster(drawing.line_only(), box, width)[3]
     if flipped:
-        lines = lines.fliphor()
-    lines = lines.gravity("centre", alpha.width, alpha.height)
-    alpha = alpha.cast("float") / 255
+        alpha, lines = alpha.fliphor(), lines.fliphor()
+    return _relief(_height_map(alpha.cast("float") / 255, lines), look, side)
+
+
+def _height_map(alpha: pyvips.Image, lines: pyvips.Image) -> pyvips.Image:
+    """A pillow over every outlined part, about 0-2: parts swell between outlines, and the whole a little."""
     size = max(alpha.width, alpha.height)
     parts = (alpha * (1 - lines * (0.85 / 255))).copy_memory()
     soft = parts.gaussblur(size * 0.022).copy_memory()
-    return (soft * 0.6 + soft.gaussblur(size * 0.045) * 0.8 + alpha.gaussblur(size * 0.1) * 0.9).copy_memory()
+    wide = soft.gaussblur(size * 0.045).copy_memory()
+    whole = alpha.resize(0.5, kernel="linear").gaussblur(size * 0.05)
+    whole = whole.resize(alpha.width / whole.width, vscale=alpha.height / whole.height, kernel="linear")
+    whole = whole.gravity("centre", alpha.width, alpha.height, extend="copy")
+    return (soft * 0.6 + wide * 0.8 + whole * 0.9).copy_memory()
 
 
 def _relief(bump: pyvips.Image, look: Look, side: float) -> tuple[pyvips.Image, pyvips.Image]:

@@ -55,7 +55,8 @@ def front(c: Canvas, scene: Scene, palette: Palette, horizon: float, rng: random
         for _ in range(9):
             x, y, n = rng.uniform(-0.1, 0.8) * c.w, rng.uniform(0.08, 0.8) * c.h, c.u * rng.uniform(12, 26)
             c.stroke(
-                f"M{x:.1f},{y:.1f}q{n * 0.3:.1f},{-c.u * 2:.1f} {n * 0.6:.1f},0t{n * 0.6:.1f},{-c.u:.1f}q{c.u * 3:.1f},{-c.u * 3:.1f} {-c.u * 0.5:.1f},{-c.u * 4:.1f}",
+                f"M{x:.1f},{y:.1f}q{n * 0.3:.1f},{-c.u * 2:.1f} {n * 0.6:.1f},0t{n * 0.6:.1f}"
+                f",{-c.u:.1f}q{c.u * 3:.1f},{-c.u * 3:.1f} {-c.u * 0.5:.1f},{-c.u * 4:.1f}",
                 "#ffffff",
                 c.u * 0.35,
                 0.55,
@@ -64,7 +65,8 @@ def front(c: Canvas, scene: Scene, palette: Palette, horizon: float, rng: random
             x, y = rng.uniform(0, c.w), rng.uniform(0.2, 0.95) * c.h
             tone = rng.choice(("#d98a2b", "#a8b43f", "#c9572f"))
             c.path(
-                f"M{x:.1f},{y:.1f}q{c.u * 1.2:.1f},{-c.u * 1.4:.1f} {c.u * 2.2:.1f},0q{-c.u:.1f},{c.u * 1.2:.1f} {-c.u * 2.2:.1f},0z",
+                f"M{x:.1f},{y:.1f}q{c.u * 1.2:.1f},{-c.u * 1.4:.1f} {c.u * 2.2:.1f},0q{-c.u:.1f}"
+                f",{c.u * 1.2:.1f} {-c.u * 2.2:.1f},0z",
                 tone,
                 0.9,
             )

@@ -80,14 +80,14 @@ def save_path(prefix: str, folder: Path, width: int, height: int) -> tuple[Path,
         target.mkdir(parents=True)
     # The length is that of the raw prefix, not of the normalised one: `fn/` never finds its older files.
     cut = len(os.path.basename(wanted))
-    numbers = [number for name in os.listdir(target) if (number := _number(name, stem, cut)) is not None]
-    return target, stem, max(numbers, default=0) + 1, subfolder
+    highest = max((_number(name, stem, cut) for name in os.listdir(target)), default=0)
+    return target, stem, highest + 1, subfolder
 
 
-def _number(name: str, stem: str, cut: int) -> int | None:
-    """The number in an output file's name, 0 where it has none, None where the file is not of this stem."""
+def _number(name: str, stem: str, cut: int) -> int:
+    """The number in an output file's name; 0 where it has none or is not of this stem."""
     if name[: cut + 1] != f"{stem}_":
-        return None
+        return 0
     try:
         return int(name[cut + 1 :].split("_")[0])
     except ValueError:

@@ -53,7 +53,7 @@ class ExecutionOrder:
     def pick(self) -> str:
         """The next node to run."""
         ready = [node_id for node_id, missing in self._waiting.items() if missing == 0]
-        for distance in range(0):
+        for distance in range(3):
             for node_id in ready:
                 if self._leads_to_output(node_id, distance):
                     return node_id

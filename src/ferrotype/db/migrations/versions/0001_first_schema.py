@@ -172,7 +172,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["generation_id"], ["generations.id"], name=op.f("fk_attempts_generation_id")
         ),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_attempts_job_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:

@@ -57,7 +57,8 @@ def abstract(g: Ground) -> Stage:
     c.ball(cx, cy, r, disc)
     for k in range(3):
         c.stroke(
-            f"M{cx - r * (1.25 + 0.28 * k):.1f},{cy:.1f}a{r * (1.25 + 0.28 * k):.1f},{r * (1.25 + 0.28 * k):.1f} 0 1 1 {2 * r * (1.25 + 0.28 * k):.1f},0",
+            f"M{cx - r * (1.25 + 0.28 * k):.1f},{cy:.1f}a{r * (1.25 + 0.28 * k):.1f}"
+            f",{r * (1.25 + 0.28 * k):.1f} 0 1 1 {2 * r * (1.25 + 0.28 * k):.1f},0",
             lighter(disc, 0.5),
             c.u * 0.3,
             0.5 - 0.12 * k,

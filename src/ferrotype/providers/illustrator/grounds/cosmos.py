@@ -38,7 +38,8 @@ def space(g: Ground) -> Stage:
         if not c.flat:
             c.glow(x, y, s * 2.2, "#bcd0ff", 0.5)
         c.path(
-            f"M{x:.1f},{y - s:.1f}Q{x:.1f},{y:.1f} {x + s:.1f},{y:.1f}Q{x:.1f},{y:.1f} {x:.1f},{y + s:.1f}Q{x:.1f},{y:.1f} {x - s:.1f},{y:.1f}Q{x:.1f},{y:.1f} {x:.1f},{y - s:.1f}z",
+            f"M{x:.1f},{y - s:.1f}Q{x:.1f},{y:.1f} {x + s:.1f},{y:.1f}Q{x:.1f},{y:.1f} {x:.1f}"
+            f",{y + s:.1f}Q{x:.1f},{y:.1f} {x - s:.1f},{y:.1f}Q{x:.1f},{y:.1f} {x:.1f},{y - s:.1f}z",
             "#ffffff",
         )
     corners = [(0.06, 0.1), (0.95, 0.12), (0.02, 0.95), (0.98, 0.9)]

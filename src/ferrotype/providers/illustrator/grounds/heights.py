@@ -91,8 +91,15 @@ def desert(g: Ground) -> Stage:
         for _ in range(rng.randint(1, 3)):
             x, w, h = rng.uniform(0.05, 0.8) * c.w, c.u * rng.uniform(16, 30), c.u * rng.uniform(9, 18)
             tone = p.land("#b5653f", 0.4)
-            c.polygon([(x - w * 0.12, hy + c.u * 3), (x, hy - h), (x + w * 0.8, hy - h * 0.94), (x + w, hy + c.u * 3)],
-                      c.vertical((lighter(tone, 0.15), tone, mix(tone, p.haze, 0.4)), hy - h, hy + c.u * 3))  # fmt: skip
+            c.polygon(
+                [
+                    (x - w * 0.12, hy + c.u * 3),
+                    (x, hy - h),
+                    (x + w * 0.8, hy - h * 0.94),
+                    (x + w, hy + c.u * 3),
+                ],
+                c.vertical((lighter(tone, 0.15), tone, mix(tone, p.haze, 0.4)), hy - h, hy + c.u * 3),
+            )
     for depth, drop, amp in ((0.5, -2, 4), (0.3, 2, 4), (0.12, 8, 4)):
         line = waves(c.w, hy + c.u * drop, c.u * amp, rng, rough=0.5)
         c.layer(line, (p.land(lighter(sand, 0.1), depth), p.land(dark, depth)))

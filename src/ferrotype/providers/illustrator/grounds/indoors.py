@@ -30,9 +30,9 @@ def room(g: Ground) -> Stage:
     c.rect(0, hy - c.u * 0.5, c.w, c.u * 0.5, darker(wall, 0.3), 0.6)
     wood = lit(rng.choice(("#b5804f", "#9c6a42", "#c99a66")), dim)
     c.rect(0, hy, c.w, c.h - hy, c.vertical((darker(wood, 0.15), wood, lighter(wood, 0.08)), hy, c.h))
-    for k in range(-12, 13):
+    for board in range(-12, 13):
         c.stroke(
-            f"M{c.w / 2 + k * c.u * 9:.1f},{hy:.1f}L{c.w / 2 + k * c.u * 22:.1f},{c.h:.1f}",
+            f"M{c.w / 2 + board * c.u * 9:.1f},{hy:.1f}L{c.w / 2 + board * c.u * 22:.1f},{c.h:.1f}",
             darker(wood, 0.35),
             c.u * 0.18,
             0.6,
@@ -40,8 +40,8 @@ def room(g: Ground) -> Stage:
     rug = lit(rng.choice(("#b5495a", "#3f6f8f", "#d9a441", "#6f8f5a", "#7a5a9a")), dim)
     ry = (c.h - hy) * 0.34
     cy = hy + (c.h - hy) * 0.58
-    for k, tone in ((1.0, rug), (0.86, lighter(rug, 0.45)), (0.8, rug), (0.45, lighter(rug, 0.2))):
-        c.ellipse(c.w / 2, cy, c.w * 0.42 * k, ry * k, tone)
+    for reach, tone in ((1.0, rug), (0.86, lighter(rug, 0.45)), (0.8, rug), (0.45, lighter(rug, 0.2))):
+        c.ellipse(c.w / 2, cy, c.w * 0.42 * reach, ry * reach, tone)
     return Stage(g.horizon, g.horizon + 0.1, 0.93, wood)
 
 
@@ -62,7 +62,8 @@ def window(g: Ground, hy: float) -> None:
         c.ellipse(x + w * 0.42, y + h * 0.27, w * 0.12, h * 0.06, "#ffffff", 0.8)
     hill = p.land("#6fae5a", 0.25)
     c.path(
-        f"M{x:.1f},{y + h:.1f}v{-h * 0.24:.1f}q{w * 0.3:.1f},{-h * 0.16:.1f} {w * 0.55:.1f},{h * 0.02:.1f}t{w * 0.45:.1f},{-h * 0.02:.1f}v{h * 0.24:.1f}z",
+        f"M{x:.1f},{y + h:.1f}v{-h * 0.24:.1f}q{w * 0.3:.1f},{-h * 0.16:.1f} {w * 0.55:.1f}"
+        f",{h * 0.02:.1f}t{w * 0.45:.1f},{-h * 0.02:.1f}v{h * 0.24:.1f}z",
         hill,
     )
     if g.scene.weather & {"rain", "storm"}:
@@ -84,7 +85,8 @@ def window(g: Ground, hy: float) -> None:
         cx = x - c.u * 5 if side == 0 else x + w + c.u * 5
         inner = x + c.u * 5 if side == 0 else x + w - c.u * 5
         c.path(
-            f"M{cx:.1f},{y - c.u * 3:.1f}H{inner:.1f}Q{(inner + cx) / 2:.1f},{y + h * 0.6:.1f} {(cx * 0.6 + inner * 0.4):.1f},{y + h + c.u * 7:.1f}H{cx:.1f}z",
+            f"M{cx:.1f},{y - c.u * 3:.1f}H{inner:.1f}Q{(inner + cx) / 2:.1f},{y + h * 0.6:.1f}"
+            f" {(cx * 0.6 + inner * 0.4):.1f},{y + h + c.u * 7:.1f}H{cx:.1f}z",
             curtain,
         )
         c.stroke(
@@ -112,7 +114,8 @@ def frames(g: Ground, hy: float, wall: str) -> None:
             c.rect(px + c.u, py + c.u, c.u * (w - 2), c.u * (h - 2), tone)
             c.circle(px + c.u * w * 0.6, py + c.u * h * 0.42, c.u * 2, lighter(tone, 0.6))
             c.path(
-                f"M{px + c.u:.1f},{py + c.u * (h - 1):.1f}l{c.u * (w - 2) * 0.4:.1f},{-c.u * h * 0.4:.1f}l{c.u * (w - 2) * 0.6:.1f},{c.u * h * 0.4:.1f}z",
+                f"M{px + c.u:.1f},{py + c.u * (h - 1):.1f}l{c.u * (w - 2) * 0.4:.1f}"
+                f",{-c.u * h * 0.4:.1f}l{c.u * (w - 2) * 0.6:.1f},{c.u * h * 0.4:.1f}z",
                 darker(tone, 0.35),
             )
     del wall
@@ -160,7 +163,8 @@ def table(g: Ground) -> Stage:
         v = rng.random()
         x, y = rng.uniform(-0.1, 1) * c.w, hy + (c.h - hy) * v
         c.stroke(
-            f"M{x:.1f},{y:.1f}q{c.u * 12:.1f},{c.u * rng.uniform(-0.8, 0.8):.1f} {c.u * rng.uniform(14, 40):.1f},0",
+            f"M{x:.1f},{y:.1f}q{c.u * 12:.1f},{c.u * rng.uniform(-0.8, 0.8):.1f}"
+            f" {c.u * rng.uniform(14, 40):.1f},0",
             rng.choice((darker(wood, 0.3), lighter(wood, 0.25))),
             c.u * 0.2,
             0.4,

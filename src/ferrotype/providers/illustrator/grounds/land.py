@@ -96,13 +96,20 @@ def forest(g: Ground) -> Stage:
     if not c.flat and g.scene.hour in ("day", "morning", "golden") and not g.scene.weather:
         for _ in range(5):
             x, w = rng.uniform(0, c.w), c.u * rng.uniform(4, 9)
-            c.polygon([(x, 0), (x + w, 0), (x + w * 2.4 - c.u * 18, c.h * 0.95), (x + w * 0.4 - c.u * 18, c.h * 0.95)],
-                      c.vertical(("#fff6cf", "#fff6cf"), 0, c.h), 0.07)  # fmt: skip
+            lean = c.u * 18
+            foot = c.h * 1.05
+            shaft = [(x, 0), (x + w, 0), (x + w * 2.4 - lean, foot), (x + w * 0.4 - lean, foot)]
+            c.polygon(shaft, "#fff6cf", 0.06)
     bark = p.land("#3a2c22", 0.05)
     for x in (rng.uniform(-0.03, 0.05), rng.uniform(0.95, 1.03)):
         w = c.u * rng.uniform(6, 9)
         foot = (g.horizon + rng.uniform(0.14, 0.22)) * c.h
-        d = f"M{x * c.w - w * 0.9:.1f},{foot:.1f}C{x * c.w - w * 0.4:.1f},{foot - c.h * 0.3:.1f} {x * c.w - w * 0.5:.1f},{c.h * 0.1:.1f} {x * c.w - w * 0.55:.1f},-5L{x * c.w + w * 0.5:.1f},-5C{x * c.w + w * 0.5:.1f},{c.h * 0.2:.1f} {x * c.w + w * 0.4:.1f},{foot - c.h * 0.2:.1f} {x * c.w + w:.1f},{foot:.1f}z"
+        d = (
+            f"M{x * c.w - w * 0.9:.1f},{foot:.1f}C{x * c.w - w * 0.4:.1f},{foot - c.h * 0.3:.1f}"
+            f" {x * c.w - w * 0.5:.1f},{c.h * 0.1:.1f} {x * c.w - w * 0.55:.1f},"
+            f"-5L{x * c.w + w * 0.5:.1f},-5C{x * c.w + w * 0.5:.1f},{c.h * 0.2:.1f}"
+            f" {x * c.w + w * 0.4:.1f},{foot - c.h * 0.2:.1f} {x * c.w + w:.1f},{foot:.1f}z"
+        )
         c.path(d, bark)
         c.path(
             d.replace("M", "M", 1),
@@ -148,7 +155,8 @@ def jungle(g: Ground) -> Stage:
             reach, droop = c.u * rng.uniform(14, 24) * (1 - 2 * side), c.u * rng.uniform(4, 12)
             tone = p.land(rng.choice(greens))
             c.path(
-                f"M{x:.1f},{y:.1f}Q{x + reach * 0.5:.1f},{y - c.u * 9:.1f} {x + reach:.1f},{y + droop:.1f}Q{x + reach * 0.4:.1f},{y + c.u * 5:.1f} {x:.1f},{y:.1f}z",
+                f"M{x:.1f},{y:.1f}Q{x + reach * 0.5:.1f},{y - c.u * 9:.1f} {x + reach:.1f}"
+                f",{y + droop:.1f}Q{x + reach * 0.4:.1f},{y + c.u * 5:.1f} {x:.1f},{y:.1f}z",
                 tone,
             )
             c.stroke(

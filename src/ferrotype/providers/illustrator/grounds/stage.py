@@ -18,7 +18,8 @@ from ferrotype.providers.illustrator.skies import Light
 class Stage:
     """Where things may go, in fractions of the height.
 
-    Feet stand between `back` and `front`; `horizon` ends the sky; `water` is the band (top, bottom) that floats;
+    Feet stand between `back` and `front`; `horizon` ends the sky; `water` is the band (top,
+    bottom) that floats;
     `free` means no ground at all: everything drifts. `soil` is the colour that grows in front of feet and
     `growth` what grows there ("grass", "snow", "sand", "").
     """
@@ -54,7 +55,7 @@ def trees_along(
     snow: str | None = None,
 ) -> None:
     c, rng = g.c, g.rng
-    for _ in range(n):
+    for _ in range(round(n * 0.7) if kind == "round" and n > 10 else n):  # a round crown covers more
         x, h = rng.uniform(-0.02, 1.02) * c.w, rng.uniform(*size) * c.u
         foot = height_at(line, x) + h * 0.06
         tone = shift(colour, light=rng.uniform(-0.03, 0.04))

@@ -55,7 +55,8 @@ def city(g: Ground) -> Stage:
     for x in (0.08, 0.92):
         px, foot, tall = x * c.w, hy + c.u * 7, c.u * 34
         c.stroke(
-            f"M{px:.1f},{foot:.1f}v{-tall:.1f}q0,{-c.u * 3:.1f} {c.u * 4 * (1 if x < 0.5 else -1):.1f},{-c.u * 3:.1f}",
+            f"M{px:.1f},{foot:.1f}v{-tall:.1f}q0,{-c.u * 3:.1f} {c.u * 4 * (1 if x < 0.5 else -1):.1f}"
+            f",{-c.u * 3:.1f}",
             p.land("#3a3f4a"),
             c.u * 0.8,
         )

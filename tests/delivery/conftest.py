@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from ferrotype.db import assets
+from ferrotype.db.database import Story, T, Transaction
+from ferrotype.db.migrate import migrate
+from ferrotype.db.schema import accounts
+from ferrotype.db.sqlite import SqliteDatabase
+from ferrotype.domain.asset import Asset
+from ferrotype.domain.clock import ManualClock
+from ferrotype.domain.ids import new_id
+from ferrotype.domain.states import AssetState
+from ferrotype.http.delivery import DeliveryApp
+from ferrotype.net.telemetry import Telemetry
+from ferrotype.services.deliver import Deliver
+from ferrotype.storage.arrivals import Arrivals
+from ferrotype.storage.disk import DiskStore
+from ferrotype.storage.memory import MemoryCache
+from ferrotype.storage.spool import Spool
+from tests.delivery.driver import Client
+from tests.storage.origin import ORIGIN, FakeOrigin, content_type_of
+
+#: Larger pictures are served from disk.
+OBJECT_BYTES = 20_000
+
+
+class CountingDatabase(SqliteDatabase):
+    reads = 0
+
+    async def read(self, story: Story[T]) -> T:
+        self.reads += 1
+        return await super().read(story)
+
+
+class World:
+    """Everything behind `/images/`, on a real database and a real disk, with a scripted origin."""
+
+    def __init__(self, folder: Path, database: CountingDatabase) -> None:
+        self.database = database
+        self.clock = ManualClock()
+        self.account_id = new_id()
+        self.origin = FakeOrigin()
+        self.cache = MemoryCache(1_000_000, OBJECT_BYTES)
+        self.spool = Spool(folder / "spool", 10_000_000)
+        self.spool.recover()
+        self.store = DiskStore(folder / "store")
+        self.arrivals = Arrivals(
+            self.spool,
+            self.origin.fetch,
+            content_type_of,
+            on_complete=self.cache.put,
+            max_body_bytes=OBJECT_BYTES,
+        )
+        stores = {self.store.name: self.store}
+        self.deliver = Deliver(database, self.cache, self.spool, stores, self.arrivals)
+        self.telemetry = Telemetry(self.clock)
+        self.client = Client(DeliveryApp(self.deliver, self.cache, self.telemetry))
+
+    async def asset(self, state: AssetState = AssetState.ARRIVING, *, origin: bool = True) -> str:
+        """A row in the database; its bytes are nowhere yet."""
+        asset = Asset(
+            id=new_id(),
+            account_id=self.account_id,
+            state=state,
+            origin=ORIGIN if origin else None,
+            created_at=self.clock.now(),
+        )
+        await self.database.write(lambda tx: assets.add(tx, asset))
+        return asset.id
+
+    async def spooled(self, body: bytes) -> str:
+        """A ready asset whose bytes are in the spool."""
+        asset_id = await self.asset(AssetState.READY, origin=False)
+        await self.spool.write(asset_id, body)
+        return asset_id
+
+    async def stored(self, body: bytes) -> str:
+        """A ready asset whose bytes are in the disk store only."""
+        asset_id = await self.spooled(body)
+        path = self.spool.path(asset_id)
+        assert path is not None
+        key, sha256 = f"2026/01/31/{asset_id}.png", hashlib.sha256(body).hexdigest()
+        await self.store.put(key, path, content_type="image/png", sha256=sha256)
+        await self.database.write(
+            lambda tx: assets.add_copy(tx, asset_id, self.store.name, key, self.clock.now())
+        )
+        await self.spool.remove(asset_id)
+        return asset_id
+
+    def remembered(self, body: bytes, content_type: str = "image/png") -> str:
+        """A picture that is in memory."""
+        asset_id = new_id()
+        self.cache.put(asset_id, body, content_type)
+        return asset_id
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    await migrate(f"sqlite:///{tmp_path}/test.db")
+    database = CountingDatabase(tmp_path / "test.db")
+    made = World(tmp_path, database)
+
+    def account(tx: Transaction) -> None:
+        tx.execute(
+            insert(accounts).values(id=made.account_id, name="ada", available=0, created_at=made.clock.now())
+        )
+
+    await database.write(account)
+    yield made
+    await made.arrivals.close()
+    made.spool.close()
+    await database.close()
+
+
+@pytest.fixture
+def client(world: World) -> Client:
+    return world.client

@@ -1,0 +1,157 @@
+"""The contract of `Store`; a new store is one more parameter."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from ferrotype.domain.problems import NotFound, Overloaded
+from ferrotype.storage.base import Store
+from ferrotype.storage.disk import CHUNK, DiskStore, WrongBytes
+
+BODY = os.urandom(CHUNK + 1000)
+SHA256 = hashlib.sha256(BODY).hexdigest()
+KEY = "2026/01/31/picture.png"
+BAD_KEYS = [
+    "",
+    "/",
+    "/etc/passwd",
+    "..",
+    "a/../b",
+    "a//b",
+    "a/",
+    ".hidden",
+    "a/.b",
+    "a\\b",
+    "a\0b",
+    "é",
+    "a" * 600,
+]
+
+
+def no_links(source: Path, target: Path) -> None:
+    raise OSError(errno.EXDEV, "another file system")
+
+
+@pytest.fixture(params=["disk with links", "disk with copies"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "disk with links":
+        return DiskStore(tmp_path / "store")
+    return DiskStore(tmp_path / "store", link=no_links)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(BODY)
+    return path
+
+
+async def read(store: Store, key: str, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join([chunk async for chunk in store.open(key, start, end)])
+
+
+async def test_what_was_put_is_there(store: Store, source: Path) -> None:
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert await store.size(KEY) == len(BODY)
+    assert await read(store, KEY) == BODY
+    path = store.local_path(KEY)
+    assert path is None or path.read_bytes() == BODY
+
+
+async def test_it_outlives_its_source(store: Store, source: Path) -> None:
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    source.unlink()
+    assert await read(store, KEY) == BODY
+
+
+async def test_putting_twice_is_harmless(store: Store, source: Path) -> None:
+    for _ in range(2):
+        await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert await read(store, KEY) == BODY
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 1), (10, 20), (CHUNK - 1, CHUNK + 1), (len(BODY) - 5, None), (5, 5), (0, 10**9)]
+)
+async def test_a_part_of_it(store: Store, source: Path, start: int, end: int | None) -> None:
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert await read(store, KEY, start, end) == BODY[start:end]
+
+
+async def test_an_absent_key(store: Store) -> None:
+    assert await store.size(KEY) is None
+    assert store.local_path(KEY) is None
+    with pytest.raises(NotFound):
+        await read(store, KEY)
+    await store.delete(KEY)
+
+
+async def test_a_deleted_key_is_absent(store: Store, source: Path) -> None:
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    await store.delete(KEY)
+    assert await store.size(KEY) is None
+    assert source.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+async def test_a_key_never_leaves_the_store(store: Store, source: Path, tmp_path: Path, key: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(NotFound):
+        await store.put(key, source, content_type="image/png", sha256=SHA256)
+    with pytest.raises(NotFound):
+        store.local_path(key)
+    with pytest.raises(NotFound):
+        await read(store, key)
+    with pytest.raises(NotFound):
+        await store.size(key)
+    with pytest.raises(NotFound):
+        await store.delete(key)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+async def test_a_missing_source_is_said(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await store.put(KEY, tmp_path / "nowhere", content_type="image/png", sha256=SHA256)
+    assert await store.size(KEY) is None
+
+
+async def test_the_disk_store_shares_the_spools_blocks(tmp_path: Path, source: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    path = store.local_path(KEY)
+    assert path is not None
+    assert path.samefile(source)
+
+
+async def test_a_copy_with_other_bytes_is_not_kept(tmp_path: Path, source: Path) -> None:
+    store = DiskStore(tmp_path / "store", link=no_links)
+    with pytest.raises(WrongBytes):
+        await store.put(KEY, source, content_type="image/png", sha256="0" * 64)
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("link", [os.link, no_links])
+async def test_a_torn_file_of_an_earlier_life_is_replaced(tmp_path: Path, source: Path, link: object) -> None:
+    store = DiskStore(tmp_path / "store", link=link)  # type: ignore[arg-type]
+    torn = tmp_path / "store" / KEY
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(BODY[:100])
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert torn.read_bytes() == BODY
+
+
+async def test_a_nearly_full_disk_takes_links_and_no_copies(tmp_path: Path, source: Path) -> None:
+    def free(_: Path) -> int:
+        return len(BODY)
+
+    copying = DiskStore(tmp_path / "copies", min_free_bytes=1, free=free, link=no_links)
+    with pytest.raises(Overloaded):
+        await copying.put(KEY, source, content_type="image/png", sha256=SHA256)
+    linking = DiskStore(tmp_path / "links", min_free_bytes=1, free=free)
+    await linking.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert await linking.size(KEY) == len(BODY)
