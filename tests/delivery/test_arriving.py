@@ -100,9 +100,7 @@ async def test_a_slow_client_does_not_hold_up_another(world: World, client: Clie
     body = picture(200_000)
     asset_id = await world.asset()
     gate, pieces, answer = asyncio.Event(), asyncio.Queue[bytes](), Answer()
-    slow = asyncio.create_task(
-        client.into(answer, "GET", f"/images/{asset_id}", pieces=pieces, gate=gate)
-    )
+    slow = asyncio.create_task(client.into(answer, "GET", f"/images/{asset_id}", pieces=pieces, gate=gate))
     world.origin.feed(body[:50_000])
     await pieces.get()
     fast = Request(client, f"/images/{asset_id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
@@ -42,14 +43,34 @@ async def send_file(send: Send, file: File, part: ByteRange | None, *, pathsend:
         os.close(fd)
 
 
-async def send_arriving(send: Send, arrival: Arrival, part: ByteRange | None) -> None:
-    """As the bytes come. Raises ArrivalBroken, so that the server cuts the connection."""
-    position, stop = (part.start, part.stop) if part else (0, None)
-    async with aclosing(arrival.chunks(position)) as chunks:
-        async for chunk in chunks:
-            data = chunk if stop is None else chunk[: stop - position]
-            position += len(data)
-            await send(body(data, more=True))
-            if position == stop:
-                break
-    await send(body(b""))
+class Arriving:
+    """The bytes of an arrival from the first one on, which is here already: until it was, a problem could
+    still be told as one."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], first: bytes, stop: int | None) -> None:
+        self._chunks = chunks
+        self._first = first
+        self._stop = stop
+        self._position = 0
+
+    @classmethod
+    async def begin(cls, arrival: Arrival, part: ByteRange | None) -> Arriving:
+        """Waits for the first byte of the part. Raises the arrival's problem if it never comes."""
+        chunks = arrival.chunks(part.start if part else 0)
+        return cls(chunks, await anext(chunks, b""), part.stop - part.start if part else None)
+
+    async def send(self, send: Send) -> None:
+        """As the bytes come. Raises ArrivalBroken, so that the server cuts the connection."""
+        async with aclosing(self._chunks):
+            whole = await self._piece(send, self._first)
+            while not whole:
+                chunk = await anext(self._chunks, None)
+                whole = chunk is None or await self._piece(send, chunk)
+        await send(body(b""))
+
+    async def _piece(self, send: Send, chunk: bytes) -> bool:
+        """Whether that was all that is wanted."""
+        data = chunk if self._stop is None else chunk[: self._stop - self._position]
+        self._position += len(data)
+        await send(body(data, more=True))
+        return self._position == self._stop

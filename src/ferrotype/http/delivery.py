@@ -26,7 +26,7 @@ import structlog
 from ferrotype.domain.problems import InternalError, Problem
 from ferrotype.domain.transform import etag
 from ferrotype.http.asgi import Receive, Scope, Send, body, send_problem, start
-from ferrotype.http.bodies import PATHSEND, send_arriving, send_cached, send_file
+from ferrotype.http.bodies import PATHSEND, Arriving, send_cached, send_file
 from ferrotype.http.conditional import Conditions, none_match
 from ferrotype.http.picture_headers import PREFLIGHT, attachment, explaining, not_modified, picture
 from ferrotype.http.picture_url import PREFIX, SUFFIX, is_canonical, parse_url
@@ -119,6 +119,7 @@ class DeliveryApp:
             delivery = cached or await self._deliver.open(asset_id)
             content_type, size, level = await _facts(delivery, scope)
             part = wanted.part(size)
+            source = await Arriving.begin(delivery, part) if _streams(delivery, head) else delivery
         except Problem as problem:
             await send_problem(send, problem, head=head, extra=explaining(problem))
             return False
@@ -132,7 +133,7 @@ class DeliveryApp:
         if download:
             headers.append((b"content-disposition", attachment(asset_id, content_type)))
         await send(start(206 if part else 200, headers))
-        await (send(NOTHING) if head else _send(send, delivery, part, scope))
+        await (send(NOTHING) if head else _send(send, source, part, scope))
         return True
 
 

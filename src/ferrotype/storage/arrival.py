@@ -76,7 +76,8 @@ class Arrival:
         return self._head
 
     async def chunks(self, start: int = 0) -> AsyncGenerator[bytes, None]:
-        """The bytes from `start` on as they come. Raises ArrivalBroken when no more will."""
+        """The bytes from `start` on as they come. When no more will come it raises ArrivalBroken, but the
+        problem itself if it had given none."""
         fd = await self._open()
         try:
             position = start
@@ -89,7 +90,7 @@ class Arrival:
                 elif self._whole:
                     return
                 elif self._problem:
-                    raise ArrivalBroken(self._problem)
+                    raise ArrivalBroken(self._problem) if position > start else self._again()
                 else:
                     await self._moved.wait()
         finally:
@@ -145,8 +146,7 @@ class Arrival:
             return self._part.reader()
         if self._arrived:
             return os.open(self._arrived.path, os.O_RDONLY | os.O_CLOEXEC)
-        assert self._problem
-        raise ArrivalBroken(self._problem)
+        raise self._again()
 
     def _again(self) -> Problem:
         """The problem for one of several waiters: each has a traceback of its own."""

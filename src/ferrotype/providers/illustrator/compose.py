@@ -32,12 +32,13 @@ class Composer:
     """One drawing in progress. `report` may raise to stop it."""
 
     def __init__(self, scene: Scene, look: Look, width: int, height: int, report: Progress) -> None:
+        scene = _settled(scene)
         low, high = grounds.HORIZONS.get(scene.setting, (0.55, 0.62))
         rng = scene.rng("stage")
         crowd = sum(s.count for s in scene.subjects if s.place not in ("fly", "sky", "swim"))
         lift = min(0.16, max(0, crowd - 5) * 0.012) if low < 0.9 else 0.0
         self.horizon = rng.uniform(low, high) - lift
-        self.scene, self.look, self.w, self.h, self.report = _settled(scene), look, width, height, report
+        self.scene, self.look, self.w, self.h, self.report = scene, look, width, height, report
         self.palette = palette.choose(scene.hour, scene.weather, scene.accent, scene.rng("palette"))
         light = skies.light_of(scene, scene.rng("light"), self.horizon)
         margin = light.radius * min(width, height * 1.4) * 1.15 / width
@@ -155,22 +156,11 @@ class Composer:
         for item, image in zip(items, pictures, strict=True):
             x, y = self._corner(item, image)
             if item.floating or (polished and not item.airborne):
-                layers.append(
-                    (
-                        self._reflection(image, 0.42 if item.floating else self.look.mirror),
-                        x,
-                        y + image.height,
-                    )
-                )
+                strength = 0.42 if item.floating else self.look.mirror
+                layers.append((self._reflection(image, strength), x, y + image.height))
             layers.append((image, x, y))
         for start in range(0, len(layers), 12):
-            part = layers[start : start + 12]
-            picture = picture.composite(
-                [image for image, _, _ in part],
-                ["over"] * len(part),
-                x=[x for _, x, _ in part],
-                y=[y for _, _, y in part],
-            )[0:3].copy_memory()
+            picture = _over(picture, layers[start : start + 12])
             self.report(0.5 + 0.2 * min(1.0, (start + 12) / len(layers)), None)
         return picture
 
@@ -241,18 +231,23 @@ class Composer:
 
     def _foreground(self, picture: pyvips.Image, items: list[Item], stage: Stage) -> pyvips.Image:
         c, rng = self._canvas(), self.scene.rng("front")
-        drawn = self._growth(c, items, stage, rng)
+        drawn, whole = self._growth(c, items, stage, rng), False
         for item in items:
             if item.subject.code in _SHINING and not self.look.flat:
                 c.glow(item.x, item.y - item.h * 0.6, item.h * 0.9, "#ffd98a", 0.4)
-                drawn = True
+                drawn = whole = True
             if item.floating:
                 self._waterline(c, item)
                 drawn = True
-        drawn = weather.front(c, self.scene, self.palette, self.horizon, self.scene.rng("weather")) or drawn
+        if weather.front(c, self.scene, self.palette, self.horizon, self.scene.rng("weather")):
+            drawn = whole = True
         if not drawn:
             return picture
         layer = pyvips.Image.svgload_buffer(c.document())
+        if not whole:  # nothing but what grows at the feet: leave the rest alone
+            top = max(0, min(self.h - 1, round(min(i.y - i.h * i.sunk for i in items) - 6 * c.u)))
+            layer = layer.crop(0, top, self.w, self.h - top)
+            return _over(picture, [(layer, 0, top)])
         return picture.composite(layer, "over")[0:3].copy_memory()
 
     def _growth(self, c: Canvas, items: list[Item], stage: Stage, rng: random.Random) -> bool:
@@ -325,6 +320,23 @@ class Composer:
         )[3]
         mask = mask.gaussblur(1.0).resize(self.w / mask.width, vscale=self.h / mask.height, kernel="linear")
         return mask.embed(0, 0, self.w, self.h, extend="copy")
+
+
+def _over(picture: pyvips.Image, layers: list[tuple[pyvips.Image, int, int]]) -> pyvips.Image:
+    """`layers` (image, left, top) laid on `picture`; only the part that they cover is computed."""
+    left = max(0, min(x for _, x, _ in layers))
+    top = max(0, min(y for _, _, y in layers))
+    right = min(picture.width, max(x + image.width for image, x, _ in layers))
+    bottom = min(picture.height, max(y + image.height for image, _, y in layers))
+    if right <= left or bottom <= top:
+        return picture
+    part = picture.crop(left, top, right - left, bottom - top).composite(
+        [image for image, _, _ in layers],
+        ["over"] * len(layers),
+        x=[x - left for _, x, _ in layers],
+        y=[y - top for _, _, y in layers],
+    )
+    return picture.insert(part[0:3], left, top).copy_memory()
 
 
 def _settled(scene: Scene) -> Scene:

@@ -24,19 +24,6 @@ _ONE_WAY = codes("1F6D1 1F4F0 1F570 23F0 E20C 1F3E5 1F3E8 1F3EA 1F691 1F3E6 231A
 _STANDING = frozenset({"ground", "plush", "person", "building", "plant", "small"})
 
 
-#: Birds that OpenMoji draws perched: in the air they borrow the dove's spread wings.
-_WINGED = {"1F426": "#6f8fb8", "1F426-200D-2B1B": "#2c2d33"}
-
-
-def _winged(s: Subject, index: int, scene: Scene) -> Subject:
-    perched = s.relation in ("on", "in") or any(
-        o.anchor == index and o.relation in ("on", "in") for o in scene.subjects
-    )
-    if s.code in _WINGED and s.place == "fly" and not perched:
-        return replace(s, code="E009", colour=s.colour or _WINGED[s.code])
-    return s
-
-
 def place(scene: Scene, stage: Stage, light: Light, width: int, height: int) -> list[Item]:
     """Every item of the scene, in painting order."""
     rng = scene.rng("layout")
@@ -52,7 +39,7 @@ class _Plan:
     ) -> None:
         self.scene, self.stage, self.light, self.w, self.h, self.rng = scene, stage, light, w, h, rng
         self.unit = min(w, h)
-        self.subjects = [_winged(s, i, scene) for i, s in enumerate(scene.subjects)]
+        self.subjects = [relations.winged(s, i, scene) for i, s in enumerate(scene.subjects)]
         self.items: list[Item] = []
         self.of: dict[int, list[Item]] = {}
         self.lifted: set[int | None] = set()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .items import Item, aspect_of, relative
-from .scene import Subject
+from .scene import Scene, Subject
 from .vocabulary import codes
 
 #: Things that others can be in, and how deep their rim lies below their top (fraction of their height).
@@ -40,6 +40,20 @@ HEADWEAR = frozenset({"1F452", "1F3A9", "1F451", "1F9E2", "1F393", "E14A"})
 #: left.
 STRINGS = {"1F388": False, "1FA81": True}
 EYEWEAR = frozenset({"1F453", "1F576"})
+
+
+#: Birds that OpenMoji draws perched: in the air they borrow the dove's spread wings.
+_WINGED = {"1F426": "#6f8fb8", "1F426-200D-2B1B": "#2c2d33"}
+
+
+def winged(s: Subject, index: int, scene: Scene) -> Subject:
+    """`s` with the wings that it needs where it flies: subject `index` of `scene`."""
+    perched = s.relation in ("on", "in") or any(
+        o.anchor == index and o.relation in ("on", "in") for o in scene.subjects
+    )
+    if s.code in _WINGED and s.place == "fly" and not perched:
+        return replace(s, code="E009", colour=s.colour or _WINGED[s.code])
+    return s
 
 
 @dataclass(frozen=True, slots=True)
