@@ -3,6 +3,7 @@ of each asset's origin says how that origin behaves."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from ferrotype.db.sqlite import SqliteDatabase
 from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import SystemClock
 from ferrotype.domain.problems import OriginUnavailable
-from ferrotype.http.asgi import Receive, Scope, Send
+from ferrotype.http.asgi import Receive, Scope, Send, body, start
 from ferrotype.http.delivery import DeliveryApp
 from ferrotype.net.base import Incoming
 from ferrotype.net.telemetry import Telemetry
@@ -29,12 +30,13 @@ CHUNK = 50_000
 
 @asynccontextmanager
 async def fetch(origin: Origin) -> AsyncIterator[Incoming]:
-    """`announced` or `silent` about the length, and `whole` or `broken`."""
+    """`announced` or `silent` about the length; `whole`, or `broken` as soon as `/break` was asked for."""
     length, fate = origin.url.split("-")
 
     async def chunks() -> AsyncIterator[bytes]:
         for at in range(0, len(BODY), CHUNK):
             if fate == "broken" and at == 2 * CHUNK:
+                await app.breaks.wait()
                 raise OriginUnavailable("broken off")
             yield BODY[at : at + CHUNK]
 
@@ -45,10 +47,15 @@ class Server:
     """The application, made on the server's own event loop."""
 
     def __init__(self) -> None:
+        self.breaks = asyncio.Event()
         self._delivery: DeliveryApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] == "/break":
+            self.breaks.set()
+            await send(start(204, []))
+            await send(body(b""))
+        elif scope["type"] == "http":
             self._delivery = self._delivery or _delivery(Path(os.environ[FOLDER]))
             await self._delivery(scope, receive, send)
 

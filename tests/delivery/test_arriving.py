@@ -179,6 +179,15 @@ async def test_an_origin_that_fails_before_the_first_byte(
     assert (await client.get(f"/images/{asset_id}")).status == 200
 
 
+async def test_a_range_that_never_comes_is_still_told_as_a_problem(world: World, client: Client) -> None:
+    asset_id = await world.asset()
+    world.origin.length = 30_000
+    request = Request(client, f"/images/{asset_id}", Range="bytes=20000-")
+    world.origin.feed(picture(30_000)[:10_000])
+    world.origin.fail(OriginTimeout("stalled"))
+    assert (await request.end()).status == 504
+
+
 async def test_a_page_instead_of_a_picture_is_never_passed_on(world: World, client: Client) -> None:
     asset_id = await world.asset()
     world.origin.serve(b"<script>alert(1)</script>" * 1_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -171,7 +172,8 @@ TRICKS = [
     "/images/", "/images/x", "/images/..", "/images/../etc/passwd", "/images/%2e%2e/%2e%2e/etc/passwd",
     "/images/{id}/", "/images/{id}/x", "/images//{id}", "/images/./{id}", "/images/{id}.", "/images/{id}.exe",
     "/images/{id}.png.jpg", "/images/{id}.PNG", "/images/{id}%2epng", "/images/{id}%00",
-    "/images/{id}.png%00", "/images/%30{tail}", "/images/{ID}", "/images/{id}x", "/images/{id}%20", "/images/{id}.p%C3%B1g",
+    "/images/{id}.png%00", "/images/%30{tail}", "/images/{ID}", "/images/{id}x",
+    "/images/{id}%20", "/images/{id}.p%C3%B1g",
     "/images/" + "a" * 100_000, "/images/{id}" + "." * 1_000, "/images/{id}.png/../{id}",
 ]  # fmt: skip
 
@@ -229,3 +231,12 @@ async def test_deliveries_are_counted(world: World, client: Client) -> None:
     await client.get(f"/images/{new_id()}")
     requests = world.telemetry.to_json()["requests"]
     assert (requests["total"], requests["error"], requests["cached"]) == (3, 1, 2)
+
+
+async def test_a_file_that_moves_to_the_store_while_it_is_looked_for(
+    world: World, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset_id = await world.stored(picture(SMALL))
+    monkeypatch.setattr(world.spool, "path", lambda _: tmp_path / "spool" / asset_id)
+    answer = await client.get(f"/images/{asset_id}")
+    assert (answer.status, answer.body) == (200, picture(SMALL))

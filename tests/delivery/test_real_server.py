@@ -77,14 +77,21 @@ async def test_a_break_after_the_first_byte_is_an_error_to_the_client(
     world: World, port: int, behaviour: str
 ) -> None:
     asset_id = await arriving(world, behaviour)
-    with pytest.raises(http.client.IncompleteRead):
-        get(port, f"/images/{asset_id}")
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", f"/images/{asset_id}")
+        response = connection.getresponse()
+        assert response.status == 200
+        assert response.read(1_000) == BODY[:1_000]
+        get(port, "/break")
+        with pytest.raises(http.client.IncompleteRead):
+            response.read()
 
 
 async def test_http_1_0_is_not_deceived_either(world: World, port: int) -> None:
     asset_id = await arriving(world, "silent-broken")
     with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as connection:
         connection.sendall(f"GET /images/{asset_id} HTTP/1.0\r\n\r\n".encode())
+        get(port, "/break")
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 502 ")

@@ -60,15 +60,18 @@ async def test_ten_pictures_run_within_the_seats_of_their_class(tmp_path: Path) 
         running(tmp_path / "data", COMFYUI_URL=sim.url, FERROTYPE_CLASSES="heavy=4") as client,
     ):
         accepted = await client.order_async(**ORDER, num_images=10)
-        for _ in range(2):
-            held = await sim.held(4)
-            assert len(held) == 4
-            depths = await client.app.engine.depths()
-            assert depths["heavy"][1] == 4
-            for prompt_id in held:
+        released: set[str] = set()
+        for submitted in (4, 8, 10):
+            await sim.journal.wait("POST /prompt", submitted)
+            parked = set(await sim.held(1)) - released
+            while len(parked) < submitted - len(released):
+                await asyncio.sleep(0)
+                parked = set(sim.parked()) - released
+            assert sim.journal.count("POST /prompt") == submitted
+            assert (await client.app.engine.depths())["heavy"][1] == len(parked)
+            for prompt_id in parked:
                 sim.release(prompt_id)
-        for prompt_id in await sim.held(2):
-            sim.release(prompt_id)
+            released |= parked
         generation = await client.until(accepted["id"], "ready", count=10)
         assert sim.journal.count("POST /prompt") == 10
         assert sorted(asset["index"] for asset in generation["output"]) == list(range(10))

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
 from granian.constants import HTTPModes, Interfaces
@@ -17,6 +16,7 @@ from granian.server.embed import Server
 from ferrotype.app.compose import Ferrotype
 from ferrotype.app.settings import AppSettings
 from ferrotype.config import ConfigError
+from ferrotype.net.logging import granian_logging
 
 log = structlog.get_logger(__name__)
 
@@ -102,20 +102,8 @@ def _server(application: Ferrotype) -> Server:
         backpressure=1024,
         http1_settings=HTTP1Settings(keep_alive=True, pipeline_flush=True),
         log_level=LogLevels.warning,
-        log_dictconfig=_logging(),
+        log_dictconfig=granian_logging(),
     )
-
-
-def _logging() -> dict[str, Any]:
-    """Granian's loggers go through ours."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "loggers": {
-            "_granian": {"level": "ERROR", "propagate": True},
-            "granian.access": {"level": "WARNING"},
-        },
-    }
 
 
 def address(settings: AppSettings) -> str:

@@ -26,13 +26,12 @@ import structlog
 from ferrotype.domain.problems import InternalError, Problem
 from ferrotype.domain.transform import etag
 from ferrotype.http.asgi import Receive, Scope, Send, body, send_problem, start
-from ferrotype.http.bodies import PATHSEND, Arriving, send_cached, send_file
+from ferrotype.http.bodies import body_of
 from ferrotype.http.conditional import Conditions, none_match
-from ferrotype.http.picture_headers import PREFLIGHT, attachment, explaining, not_modified, picture
+from ferrotype.http.picture_headers import PREFLIGHT, attachment, explaining, not_modified, picture_headers
 from ferrotype.http.picture_url import PREFIX, SUFFIX, is_canonical, parse_url
-from ferrotype.http.ranges import ByteRange
 from ferrotype.net.telemetry import Telemetry
-from ferrotype.services.deliver import Deliver, Delivery, File
+from ferrotype.services.deliver import Deliver
 from ferrotype.storage.memory import Cached, MemoryCache
 
 OPERATION: Final = "deliver"
@@ -48,7 +47,7 @@ class Reply:
 
     def __init__(self, cached: Cached) -> None:
         self.etag = etag(cached.asset_id).encode()
-        self.ok = start(200, picture(self.etag, cached.content_type, len(cached.body)))
+        self.ok = start(200, picture_headers(self.etag, cached.content_type, len(cached.body)))
         self.not_modified = not_modified(self.etag)
         self.data = body(cached.body)
 
@@ -116,10 +115,10 @@ class DeliveryApp:
                 await send(not_modified(tag))
                 await send(NOTHING)
                 return True
-            delivery = cached or await self._deliver.open(asset_id)
-            content_type, size, level = await _facts(delivery, scope)
-            part = wanted.part(size)
-            source = await Arriving.begin(delivery, part) if _streams(delivery, head) else delivery
+            picture = await body_of(cached or await self._deliver.open(asset_id), scope)
+            part = wanted.part(picture.size)
+            if not head:
+                await picture.begin(part)
         except Problem as problem:
             await send_problem(send, problem, head=head, extra=explaining(problem))
             return False
@@ -127,32 +126,12 @@ class DeliveryApp:
             log.exception("a delivery failed", path=scope["path"])
             await send_problem(send, InternalError(type(error).__name__), head=head)
             return False
-        headers = picture(tag, content_type, part.stop - part.start if part else size, level)
-        if part and size is not None:
-            headers.append((b"content-range", part.content_range(size)))
+        length = part.stop - part.start if part else picture.size
+        headers = picture_headers(tag, picture.content_type, length, picture.level)
+        if part and picture.size is not None:
+            headers.append((b"content-range", part.content_range(picture.size)))
         if download:
-            headers.append((b"content-disposition", attachment(asset_id, content_type)))
+            headers.append((b"content-disposition", attachment(asset_id, picture.content_type)))
         await send(start(206 if part else 200, headers))
-        await (send(NOTHING) if head else _send(send, source, part, scope))
+        await (send(NOTHING) if head else picture.send(send))
         return True
-
-
-async def _facts(delivery: Delivery, scope: Scope) -> tuple[str, int | None, bytes]:
-    """Content type, size in bytes if it is known, and the level that answers if it is not the memory."""
-    if isinstance(delivery, Cached):
-        return delivery.content_type, len(delivery.body), b""
-    if isinstance(delivery, File):
-        return delivery.content_type, delivery.size, b"disk"
-    head = await delivery.head()
-    if head.length is None and scope.get("http_version") == "1.0":
-        return head.content_type, (await delivery.finished()).bytes, b"arriving"
-    return head.content_type, head.length, b"arriving"
-
-
-async def _send(send: Send, delivery: Delivery, part: ByteRange | None, scope: Scope) -> None:
-    if isinstance(delivery, Cached):
-        await send_cached(send, delivery, part)
-    elif isinstance(delivery, File):
-        await send_file(send, delivery, part, pathsend=PATHSEND in (scope.get("extensions") or ()))
-    else:
-        await send_arriving(send, delivery, part)

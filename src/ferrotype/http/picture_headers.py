@@ -33,7 +33,7 @@ PREFLIGHT: Final = start(
 )
 
 
-def picture(tag: bytes, content_type: str, length: int | None, level: bytes = b"") -> Headers:
+def picture_headers(tag: bytes, content_type: str, length: int | None, level: bytes = b"") -> Headers:
     """Of 200 and 206. `length` is that of the body in bytes, None when it will be sent in chunks; `level`
     says where the bytes come from if that is not the memory."""
     headers = [(b"content-type", content_type.encode()), (b"etag", tag), *COMMON]

@@ -19,7 +19,7 @@ class NetSettings(Settings):
 
     connect_timeout: float = setting(
         10.0,
-        "Seconds to reach a server, name lookup and TLS included.",
+        "Seconds to reach a server, TLS included.",
         env="FERROTYPE_FETCH_CONNECT_TIMEOUT",
         gt=0,
     )

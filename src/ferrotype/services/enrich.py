@@ -33,20 +33,21 @@ class Enrich:
         self._limits = limits
 
     async def __call__(self, lease: Lease) -> None:
-        """Compute and write the facts; harmless to do again."""
+        """Compute and write the facts; harmless to do again. Raises InvalidField for a damaged picture."""
         asset_id = str(lease.payload["asset_id"])
-        path = await self._originals.path(asset_id)
-        facts: dict[str, Any] = {}
-        if path is not None:
-            made = await self._pool.run(placeholder, path)
-            facts["placeholder"] = made.model_dump()
-            info = await self._pool.run(inspect, path, self._limits)
-            facts |= {"width": info.width, "height": info.height}
+        # Bytes, not a path: the spool's file may go to its store while libvips reads.
+        data = await self._originals.read(asset_id)
+        info = await self._pool.run(inspect, data, self._limits)
+        made = await self._pool.run(placeholder, data)
+        facts: dict[str, Any] = {
+            "width": info.width,
+            "height": info.height,
+            "placeholder": made.model_dump(),
+        }
 
         def story(tx: Transaction) -> None:
             self._engine.fence(tx, lease)
-            if facts:
-                assets.learn(tx, asset_id, **facts)
+            assets.learn(tx, asset_id, **facts)
             self._engine.finish(tx, lease, JobState.SUCCEEDED)
 
         # Everything here can be computed again from the picture.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database
 from ferrotype.domain.problems import NotFound
 from ferrotype.storage.base import Store
 from ferrotype.storage.spool import Spool
+
+#: Looks before bytes that keep moving count as gone: spool, then store, then once more.
+MOVES: Final = 3
 
 
 class Originals:
@@ -36,7 +40,12 @@ class Originals:
 
     async def read(self, asset_id: str) -> bytes:
         """All the bytes. Raises NotFound when no place has them."""
-        path = await self.path(asset_id)
-        if path is None:
-            raise NotFound(f"The bytes of asset {asset_id} are nowhere.")
-        return await asyncio.to_thread(path.read_bytes)
+        for _ in range(MOVES):
+            path = await self.path(asset_id)
+            if path is None:
+                break
+            try:
+                return await asyncio.to_thread(path.read_bytes)
+            except FileNotFoundError:
+                continue  # it went from the spool to its store meanwhile
+        raise NotFound(f"The bytes of asset {asset_id} are nowhere.")

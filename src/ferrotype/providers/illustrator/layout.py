@@ -21,7 +21,6 @@ _SUNK: dict[str, float] = {
 }  # fmt: skip
 #: Lettering and the like: never mirrored.
 _ONE_WAY = codes("1F6D1 1F4F0 1F570 23F0 E20C 1F3E5 1F3E8 1F3EA 1F691 1F3E6 231A 1F6A6 E149 1F4D5 26FD")
-_STANDING = frozenset({"ground", "plush", "person", "building", "plant", "small"})
 
 
 def place(scene: Scene, stage: Stage, light: Light, width: int, height: int) -> list[Item]:
@@ -80,7 +79,7 @@ class _Plan:
         else:
             alone = not main and not behind
             self._sky(sky, alone and not fly)
-            self._behind(behind, bool(main))
+            self._behind(behind)
             afloat = [i for i in main if self._afloat(subjects[i])]
             self._rows(
                 [i for i in main if i not in afloat],
@@ -215,7 +214,7 @@ class _Plan:
             self._add(i, copy, centre, low, hh, airborne=subjects[i].place == "fly")
             x += ww + gap
 
-    def _behind(self, indices: list[int], others: bool) -> None:
+    def _behind(self, indices: list[int]) -> None:
         """Houses and tall trees behind the main row."""
         todo = self._copies(indices)
         if not todo:

@@ -56,7 +56,7 @@ LOOKS: dict[str, Look] = {
         shadow=(0.5, 1.3), texture=0.5, grain=5.0, vignette=0.4, bloom=0.5, saturation=0.88, contrast=1.06,
     ),
     "artistic": Look(
-        "artistic", outline=0.4, ink=True, relief=0.55, detail=0.5, shadow=(0.42, 1.2), paint=True,
+        "artistic", outline=0.4, ink=True, relief=0.55, detail=0.4, shadow=(0.42, 1.2), paint=True,
         saturation=1.1, contrast=1.04,
     ),
     "illustration": Look("illustration", outline=0.66, flat=True, shadow=(0.2, 0.0), saturation=1.06),

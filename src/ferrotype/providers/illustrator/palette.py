@@ -69,10 +69,9 @@ def choose(hour: str, weather: frozenset[str], accent: str | None, rng: random.R
     sky = [shift(c, hue=turn) for c in rng.choice(_SKIES[hour])]
     ground, subject, sun = _LIGHT[hour]
     if accent:
-        h, _, s = hls(accent)
-        sky = [shift(mix(c, accent, 0.62), saturation=1.0 + 0.1 * s) for c in sky]
+        strength = hls(accent)[2]
+        sky = [shift(mix(c, accent, 0.62), saturation=1.0 + 0.1 * strength) for c in sky]
         sky[-1] = mix(sky[-1], "#fff4e6", 0.3 if hour != "night" else 0.05)
-        del h
     if weather & {"storm", "rain"}:
         grey, t = ("#2c3444", 0.72) if "storm" in weather else ("#7d8a99", 0.6)
         if hour == "night":

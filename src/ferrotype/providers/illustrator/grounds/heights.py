@@ -55,7 +55,7 @@ def mountains(g: Ground) -> Stage:
     near = waves(c.w, hy + c.u * 6, c.u * 2.5, rng)
     trees_along(g, near, rng.randint(3, 6), (14, 24), p.land("#27594a", 0.1), "pine")
     c.layer(near, (p.land(lighter(greens[0], 0.1), 0.05), p.land(greens[1])))
-    paths(g, near, p.land(greens[1]))
+    paths(g, p.land(greens[1]))
     stone = p.land("#8b8f96")
     scatter(g, g.horizon + 0.12, 7, lambda x, y, s: props.rock(c, x, y, c.u * 2.2 * s, stone, rng))
     scatter(
@@ -79,7 +79,7 @@ def snow(g: Ground) -> Stage:
     near = waves(c.w, hy + c.u * 5, c.u * 3, rng)
     trees_along(g, near, rng.randint(3, 5), (18, 30), p.land("#2f5f5a", 0.12), "pine", snow)
     c.layer(near, (snow, p.land(blue, 0.05)))
-    paths(g, near, p.land(blue))
+    paths(g, p.land(blue))
     return Stage(g.horizon, g.horizon + 0.11, 0.93, p.land(white, 0.02), "snow")
 
 

@@ -25,7 +25,7 @@ def room(g: Ground) -> Stage:
             for j in range(int(hy / (c.u * 7)) + 1):
                 c.circle(i * c.u * 7 + (j % 2) * c.u * 3.5, j * c.u * 7, c.u * 0.6, lighter(wall, 0.5), 0.5)
     window(g, hy)
-    frames(g, hy, wall)
+    frames(g, hy)
     c.rect(0, hy - c.u * 3.4, c.w, c.u * 3.4, lighter(wall, 0.55))
     c.rect(0, hy - c.u * 0.5, c.w, c.u * 0.5, darker(wall, 0.3), 0.6)
     wood = lit(rng.choice(("#b5804f", "#9c6a42", "#c99a66")), dim)
@@ -104,7 +104,7 @@ def window(g: Ground, hy: float) -> None:
         )
 
 
-def frames(g: Ground, hy: float, wall: str) -> None:
+def frames(g: Ground, hy: float) -> None:
     c, rng = g.c, g.rng
     for x, y, w, h in ((0.47, 0.18, 13, 16), (0.9, 0.24, 12, 10)):
         if rng.random() < 0.7:
@@ -118,7 +118,6 @@ def frames(g: Ground, hy: float, wall: str) -> None:
                 f",{-c.u * h * 0.4:.1f}l{c.u * (w - 2) * 0.6:.1f},{c.u * h * 0.4:.1f}z",
                 darker(tone, 0.35),
             )
-    del wall
 
 
 def table(g: Ground) -> Stage:

@@ -35,7 +35,7 @@ def meadow(g: Ground) -> Stage:
     kind = "round" if season or rng.random() < 0.7 else "pine"
     trees_along(g, near, rng.randint(1, 3), (16, 26), p.land(leaf, 0.14), kind)
     c.layer(near, (p.land(lighter(greens[0], 0.12), 0.08), p.land(greens[1])))
-    paths(g, near, p.land(greens[1]))
+    paths(g, p.land(greens[1]))
     blade = p.land(darker(greens[1], 0.15))
     scatter(
         g,
@@ -59,10 +59,9 @@ def meadow(g: Ground) -> Stage:
 def road(g: Ground) -> Stage:
     stage = meadow(g)
     c, p, rng = g.c, g.palette, g.rng
-    top, vx = (g.horizon + 0.085) * c.h, c.w * rng.uniform(0.42, 0.58)
+    vx = c.w * rng.uniform(0.42, 0.58)
     asphalt = p.land("#6b6e78")
     y0, y1 = c.h * 0.74, c.h * 0.97
-    del top
     for y, h, tone in ((y0 - c.u * 1.2, y1 - y0 + c.u * 2.4, p.land("#c9bfa4")), (y0, y1 - y0, asphalt)):
         c.rect(-5, y, c.w + 10, h, c.vertical((lighter(tone, 0.12), tone, darker(tone, 0.12)), y, y + h))
     k, x = (y0 + y1) / 2, (vx % (c.u * 16)) - c.u * 16
@@ -92,7 +91,7 @@ def forest(g: Ground) -> Stage:
         c.layer(line, (p.land(floor, depth), p.land(floor, depth * 0.7)))
     near = waves(c.w, hy + c.u * 8, c.u * 2, rng)
     c.layer(near, (p.land(lighter(floor, 0.12), 0.06), p.land(darker(floor, 0.25))))
-    paths(g, near, p.land(floor))
+    paths(g, p.land(floor))
     if not c.flat and g.scene.hour in ("day", "morning", "golden") and not g.scene.weather:
         for _ in range(5):
             x, w = rng.uniform(0, c.w), c.u * rng.uniform(4, 9)
@@ -148,7 +147,7 @@ def jungle(g: Ground) -> Stage:
         c.layer(line, (tone, p.land(greens[1], depth * 0.8)))
     near = waves(c.w, hy + c.u * 7, c.u * 2, rng)
     c.layer(near, (p.land("#6fae3f", 0.05), p.land("#2f6f3a")))
-    paths(g, near, p.land("#3f8a3f"))
+    paths(g, p.land("#3f8a3f"))
     for side in (0, 1):
         for k in range(5):
             x, y = side * c.w, (0.12 + 0.17 * k) * c.h
@@ -183,7 +182,7 @@ def savanna(g: Ground) -> Stage:
     line = waves(c.w, hy, c.u * 0.8, rng)
     trees_along(g, line, rng.randint(3, 5), (14, 30), p.land("#6f8a3a", 0.25), "acacia")
     c.layer(line, (p.land(gold, 0.3), p.land(deep, 0.05)))
-    paths(g, line, p.land(gold))
+    paths(g, p.land(gold))
     scatter(
         g,
         g.horizon + 0.04,

@@ -76,7 +76,7 @@ def scatter(g: Ground, top: float, n: int, draw: Callable[[float, float, float],
         draw(g.rng.uniform(0, g.c.w), (top + (1 - top) * v) * g.c.h, 0.35 + 0.9 * v)
 
 
-def paths(g: Ground, line: list[tuple[float, float]], colour: str) -> None:
+def paths(g: Ground, colour: str) -> None:
     """Long soft strips of light and shade that give the ground its lie."""
     c, rng = g.c, g.rng
     for _ in range(6):
@@ -88,7 +88,6 @@ def paths(g: Ground, line: list[tuple[float, float]], colour: str) -> None:
             c.ellipse(x, y, rx, ry, tone, 0.22)
         else:
             c.ellipse(x, y, rx, ry, soft(c, x, y, rx, tone, 0.3))
-    del line
 
 
 def soft(c: Canvas, x: float, y: float, r: float, colour: str, strength: float) -> str:

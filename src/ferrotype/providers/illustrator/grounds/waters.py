@@ -129,7 +129,7 @@ def beach(g: Ground) -> Stage:
         [*flat_edge, (c.w, c.h), (0, c.h)],
         c.vertical((p.land(darker(sand, 0.12)), p.land(sand), p.land(darker(sand, 0.06))), shore * c.h, c.h),
     )
-    paths(g, edge, p.land(sand))
+    paths(g, p.land(sand))
     for _ in range(26):
         x, y = rng.uniform(0, c.w), rng.uniform(shore + 0.05, 1) * c.h
         c.ellipse(x, y, c.u * rng.uniform(0.2, 0.6), c.u * 0.2, p.land(darker(sand, 0.25)), 0.5)

@@ -1,0 +1,1 @@
+"""What Ferrotype is fast at, measured against real processes on loopback: `python -m benchmarks [name ...]`."""

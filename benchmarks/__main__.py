@@ -1,0 +1,46 @@
+"""`python -m benchmarks [name ...]`: run, print, and write `benchmarks/results`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+
+import uvloop
+
+from benchmarks import batch, exists_to_served, memory_hit, submit_to_provider
+from benchmarks.report import console, load, render, save, show
+
+BENCHMARKS = {
+    "exists_to_served": exists_to_served.measure,
+    "submit_to_provider": submit_to_provider.measure,
+    "batch": batch.measure,
+    "memory_hit": memory_hit.measure,
+}
+#: Above this the machine is busy with something else and figures mean little.
+QUIET = 0.7
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="name", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    before = load()
+    if before > QUIET:
+        console.print(f"[yellow]The machine is busy (load {before}): take these figures with care.[/]")
+    for name in names:
+        started = time.monotonic()
+        console.rule(name)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(BENCHMARKS[name]())
+        if result is None:
+            continue
+        show(result)
+        console.print(f"[dim]{time.monotonic() - started:.0f} s[/]")
+        save(result, before)
+    render(list(BENCHMARKS))
+    console.print("written to benchmarks/results/README.md")
+
+
+if __name__ == "__main__":
+    main()

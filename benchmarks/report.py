@@ -1,0 +1,177 @@
+"""What was measured, on which machine, as a table while it runs, as JSON, and as one page."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.processes import ROOT
+
+RESULTS = Path(__file__).parent / "results"
+console = Console(width=120)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; with `target`, one that was promised. `at_most` says on which side of it is good."""
+
+    what: str
+    value: float
+    unit: str
+    target: float | None = None
+    at_most: bool = True
+
+    @property
+    def verdict(self) -> str:
+        if self.target is None:
+            return ""
+        return "met" if (self.value <= self.target) == self.at_most or self.value == self.target else "MISSED"
+
+    def cells(self) -> list[str]:
+        """The ratio to the target first."""
+        if self.target is None:
+            return ["", self.what, number(self.value, self.unit), "", ""]
+        bound = f"{'≤' if self.at_most else '≥'} {number(self.target, self.unit)}"
+        return [f"{self.value / self.target:.2f}", self.what, number(self.value, self.unit), bound, self.verdict]
+
+
+@dataclass
+class Grid:
+    """A table of details."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+@dataclass
+class Result:
+    """All of one benchmark."""
+
+    name: str
+    title: str
+    method: str
+    figures: list[Figure] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+HEADER = ["of target", "what", "measured", "target", ""]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` (0 to 1) of the values do not exceed: nearest rank."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-int(round(share * 1e6)) * len(ordered) // 1_000_000) - 1)]
+
+
+def number(value: float, unit: str) -> str:
+    """A few significant digits with the unit."""
+    digits = 0 if unit == "req/s" or value == int(value) else 3 if unit == "s" else 2
+    return f"{value:,.{digits}f} {unit}".strip()
+
+
+def load() -> float:
+    """How many processes wanted to run during the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    info = Path("/proc/cpuinfo")
+    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
+    return {
+        "cpu": models[0] if models else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "data folder": _said("stat", "-f", "-c", "%T", gettempdir()) or "unknown",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": {name: version(name) for name in ("ferrotype", "granian", "uvloop", "aiohttp", "pyvips-binary")},
+        "commit": _said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+    }
+
+
+def _said(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def show(result: Result) -> None:
+    """Print it."""
+    for title, header, rows in _tables(result):
+        table = Table(*header, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        for row in rows:
+            style = "bold red" if row[-1] == "MISSED" else None
+            table.add_row(*row, style=style)
+        console.print(table)
+    for note in result.notes:
+        console.print(f"[dim]{note}[/]")
+
+
+def save(result: Result, load_before: float) -> None:
+    """Write `results/<name>.json` and the page of all results."""
+    RESULTS.mkdir(exist_ok=True)
+    stated = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": load_before,
+        "machine": machine(),
+    }
+    text = json.dumps({**asdict(result), **stated}, indent=1, ensure_ascii=False)
+    (RESULTS / f"{result.name}.json").write_text(text + "\n")
+
+
+def render(names: Sequence[str]) -> None:
+    """Write the page from every result there is, in the order of `names`."""
+    parts = ["# Results", "", "Made by `make bench`; how is in [the method](../README.md). Do not edit.", ""]
+    for name in names:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            parts += _section(json.loads(path.read_text()))
+    (RESULTS / "README.md").write_text("\n".join(parts))
+
+
+def _section(stored: dict[str, Any]) -> list[str]:
+    fields = {key: stored[key] for key in ("name", "title", "method", "notes")}
+    result = Result(
+        **fields,
+        figures=[Figure(**item) for item in stored["figures"]],
+        grids=[Grid(**item) for item in stored["grids"]],
+    )
+    lines = [f"## {result.title}", "", result.method, ""]
+    for title, header, rows in _tables(result):
+        lines += [f"**{title}**", ""] if title != result.title else []
+        lines += [_row(header), _row(["---"] * len(header)), *(_row(row) for row in rows), ""]
+    lines += [f"- {note}" for note in result.notes] + ([""] if result.notes else [])
+    about = stored["machine"]
+    packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
+    return [
+        *lines,
+        f"{stored['measured_at']}, load {stored['load_before']} before, commit {about['commit']}; {about['cpu']},"
+        f" {about['cores']} cores, {about['kernel']}, data on {about['data folder']}, {about['python']}, {packages}.",
+        "",
+    ]
+
+
+def _tables(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
+    headline = [(result.title, HEADER, [figure.cells() for figure in result.figures])] if result.figures else []
+    return [*headline, *((grid.title, grid.header, grid.rows) for grid in result.grids)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
