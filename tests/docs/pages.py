@@ -16,9 +16,9 @@ def configuration() -> str:
     lines = [
         "# Configuration",
         "",
-        "Every setting has one environment variable and one key in the configuration file (`ferrotype.toml` in the",
-        "working folder, or the file that `FERROTYPE_CONFIG` names). The environment wins over the file, the command",
-        "line over both. Written by `make docs` from the code; a test fails when the two differ.",
+        "Every setting has one environment variable and one key in the configuration file (`ferrotype.toml`",
+        "in the working folder, or the file that `FERROTYPE_CONFIG` names). The environment wins over the",
+        "file, the command line over both. Written by `make docs`; a test fails when it is out of date.",
         "",
         "```toml",
         "[http]",
@@ -30,7 +30,15 @@ def configuration() -> str:
     ]
     for area in AREAS:
         doc = (area.__doc__ or "").strip().splitlines()[0]
-        lines += ["", f"## [{area.area}]", "", doc, "", "| variable | key | default | meaning |", "| --- | --- | --- | --- |"]
+        lines += [
+            "",
+            f"## [{area.area}]",
+            "",
+            doc,
+            "",
+            "| variable | key | default | meaning |",
+            "| --- | --- | --- | --- |",
+        ]
         for item in declared_settings():
             if item.area == area.area:
                 text = item.description.replace("|", "\\|")
@@ -51,16 +59,18 @@ def problem_page() -> str:
     lines = [
         "# Problems",
         "",
-        "Every error is an RFC 9457 problem (`application/problem+json`): `type`, `title`, `status`, `detail`, and where",
-        "they say something `field` (the input at fault), `limit` (the bound it broke), `retry_after` (seconds),",
-        "`charged` (`unknown` where a provider may have charged) and `errors` (all of several). `code` is stable.",
-        "Written by `make docs` from `src/ferrotype/domain/problems.py`; a test fails when the two differ.",
+        "Every error is an RFC 9457 problem (`application/problem+json`): `type`, `title`, `status`, `detail`,",
+        "and where they say something `field` (the input at fault), `limit` (the bound it broke),",
+        "`retry_after` (seconds), `charged` (`unknown` where a provider may have charged) and `errors` (all of",
+        "several). `code` is stable. Written by `make docs`; a test fails when it is out of date.",
         "",
         "| code | status | title | may be tried again |",
         "| --- | --- | --- | --- |",
     ]
-    for cls in all_problems():
-        lines.append(f"| `{cls.code}` | {cls.status} | {cls.title} | {'yes' if cls.retryable else 'no'} |")
+    lines += [
+        f"| `{cls.code}` | {cls.status} | {cls.title} | {'yes' if cls.retryable else 'no'} |"
+        for cls in all_problems()
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -71,7 +71,9 @@ class Client:
             async for chunk in reply.content.iter_any():
                 *blocks, rest = (rest + chunk).split(b"\n\n")
                 for block in blocks:
-                    fields = dict(line.split(": ", 1) for line in block.decode().split("\n") if line[0] != ":")
+                    fields = dict(
+                        line.split(": ", 1) for line in block.decode().split("\n") if line[0] != ":"
+                    )
                     if fields:
                         yield int(fields["id"]), fields["event"], json.loads(fields["data"])
 

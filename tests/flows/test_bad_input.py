@@ -36,15 +36,39 @@ ORDERS: list[tuple[str, dict[str, Any], int, str, str | None]] = [
         "invalid_field",
         "aspect_ratio",
     ),
-    ("unknown ratio", {"prompt": "a fox", "aspect_ratio": "7:5"}, 422, "unsupported_by_model", "aspect_ratio"),
+    (
+        "unknown ratio",
+        {"prompt": "a fox", "aspect_ratio": "7:5"},
+        422,
+        "unsupported_by_model",
+        "aspect_ratio",
+    ),
     ("no ratio", {"prompt": "a fox", "aspect_ratio": "wide"}, 422, "invalid_field", "aspect_ratio"),
     ("unknown style", {"prompt": "a fox", "style": "cubist"}, 422, "invalid_field", "style"),
     ("unknown operation", {"prompt": "a fox", "operation": "sing"}, 422, "unsupported_by_model", "operation"),
     ("unknown format", {"prompt": "a fox", "format": "bmp"}, 422, "invalid_field", "format"),
     ("negative seed", {"prompt": "a fox", "seed": -1}, 422, "invalid_field", "seed"),
-    ("unknown parameter", {"prompt": "a fox", "params": {"steps": 3}}, 422, "unsupported_by_model", "params.steps"),
-    ("a picture for a model that takes none", {"prompt": "a fox", "image": "x"}, 422, "unsupported_by_model", "image"),
-    ("large metadata", {"prompt": "a fox", "metadata": {"x": "y" * 20_000}}, 422, "invalid_field", "metadata"),
+    (
+        "unknown parameter",
+        {"prompt": "a fox", "params": {"steps": 3}},
+        422,
+        "unsupported_by_model",
+        "params.steps",
+    ),
+    (
+        "a picture for a model that takes none",
+        {"prompt": "a fox", "image": "x"},
+        422,
+        "unsupported_by_model",
+        "image",
+    ),
+    (
+        "large metadata",
+        {"prompt": "a fox", "metadata": {"x": "y" * 20_000}},
+        422,
+        "invalid_field",
+        "metadata",
+    ),
 ]
 
 
@@ -63,7 +87,11 @@ async def test_orders(
 
 @pytest.mark.parametrize("name", ["width", "num_images", "prompt"])
 async def test_the_limit_is_named(client: Client, name: str) -> None:
-    bad = {"width": {"width": 4096, "height": 512}, "num_images": {"num_images": 11}, "prompt": {"prompt": "x" * 50_000}}
+    bad = {
+        "width": {"width": 4096, "height": 512},
+        "num_images": {"num_images": 11},
+        "prompt": {"prompt": "x" * 50_000},
+    }
     reply = await client.order(**{"prompt": "a fox", **bad[name]})
     assert reply.json["limit"] == {"width": [256, 2048], "num_images": 10, "prompt": 10_000}[name]
 
@@ -115,7 +143,12 @@ def png(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
 
 
 def picture(suffix: str = ".png") -> bytes:
@@ -128,7 +161,12 @@ UPLOADS: list[tuple[str, bytes, int, str]] = [
     ("html", b"<!doctype html><script>alert(1)</script>", 415, "unsupported_media"),
     ("zip", b"PK\x03\x04" + bytes(100), 415, "unsupported_media"),
     ("svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', 415, "unsupported_media"),
-    ("svg with a prolog", b'<?xml version="1.0"?>\n<!-- x --><svg xmlns="http://www.w3.org/2000/svg"/>', 415, "unsupported_media"),
+    (
+        "svg with a prolog",
+        b'<?xml version="1.0"?>\n<!-- x --><svg xmlns="http://www.w3.org/2000/svg"/>',
+        415,
+        "unsupported_media",
+    ),
     ("empty", b"", 422, "invalid_field"),
     ("truncated png", picture()[: len(picture()) // 2], 422, "invalid_field"),
     ("truncated jpeg", picture(".jpg")[: len(picture(".jpg")) // 2], 422, "invalid_field"),
@@ -155,7 +193,15 @@ async def test_a_large_upload_is_refused_with_its_limit(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["x", "../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%00", f"{new_id()}/..", "a" * 5_000, new_id().upper()],
+    [
+        "x",
+        "../../etc/passwd",
+        "..%2f..%2fetc%2fpasswd",
+        "%00",
+        f"{new_id()}/..",
+        "a" * 5_000,
+        new_id().upper(),
+    ],
 )
 async def test_path_tricks_in_asset_ids(client: Client, path: str) -> None:
     for prefix in ("/images/", "/v1/assets/", "/v1/generations/"):
@@ -166,7 +212,13 @@ async def test_path_tricks_in_asset_ids(client: Client, path: str) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["nonsense", "ftp://example.org/x.png", "data:image/png;base64,!!!", "data:image/png", "file:///etc/passwd"],
+    [
+        "nonsense",
+        "ftp://example.org/x.png",
+        "data:image/png;base64,!!!",
+        "data:image/png",
+        "file:///etc/passwd",
+    ],
 )
 async def test_references_that_lead_nowhere(edit_client: Client, reference: str) -> None:
     rows = await edit_client.rows()
@@ -176,7 +228,8 @@ async def test_references_that_lead_nowhere(edit_client: Client, reference: str)
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/x.png", "http://169.254.169.254/latest", "http://[::1]/x", "http://10.0.0.1/x.png"]
+    "url",
+    ["http://127.0.0.1:1/x.png", "http://169.254.169.254/latest", "http://[::1]/x", "http://10.0.0.1/x.png"],
 )
 async def test_private_addresses_are_not_fetched(edit_client: Client, url: str) -> None:
     rows = await edit_client.rows()
@@ -190,6 +243,8 @@ async def test_a_bad_picture_among_good_ones_leaves_nothing(edit_client: Client)
     rows = await edit_client.rows()
     good = "data:image/png;base64," + base64.b64encode(picture()).decode()
     bad = "data:image/png;base64," + base64.b64encode(b"not a picture").decode()
-    reply = await edit_client.order(prompt="x", operation="edit", model="comfyui/inpaint", image=good, mask=bad)
+    reply = await edit_client.order(
+        prompt="x", operation="edit", model="comfyui/inpaint", image=good, mask=bad
+    )
     assert (reply.status, reply.json["field"]) == (415, "mask"), reply.body
     assert await edit_client.rows() == rows

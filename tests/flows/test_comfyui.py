@@ -92,7 +92,9 @@ async def test_progress_and_previews_come_through(comfy: Client, sim: ComfySim) 
     assert any(type == "preview" and data["data_uri"].startswith("data:image/jpeg") for type, data in seen)
 
 
-async def test_cancel_of_a_running_one_stops_it_there_and_charges_nothing(comfy: Client, sim: ComfySim) -> None:
+async def test_cancel_of_a_running_one_stops_it_there_and_charges_nothing(
+    comfy: Client, sim: ComfySim
+) -> None:
     sim.script.hold = 1
     accepted = await comfy.order_async(**ORDER)
     await sim.held(1)
@@ -164,7 +166,9 @@ async def test_a_lost_reply_is_looked_up_and_never_repeated(comfy: Client, sim: 
     assert sim.journal.count("POST /prompt") == 1
 
 
-async def test_a_restart_over_there_that_forgets_everything_is_run_again(comfy: Client, sim: ComfySim) -> None:
+async def test_a_restart_over_there_that_forgets_everything_is_run_again(
+    comfy: Client, sim: ComfySim
+) -> None:
     sim.script.hold = "start"
     accepted = await comfy.order_async(**ORDER)
     await sim.held(1)

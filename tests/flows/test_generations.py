@@ -42,7 +42,18 @@ async def test_the_envelope_has_every_field_from_the_first_state_on(client: Clie
     assert (early["output"], early["completed_at"], early["metrics"]["total_s"]) == ([], None, None)
     assert late["metrics"]["total_s"] >= late["metrics"]["provider_s"] > 0
     assert set(late["output"][0]) == {
-        *("id", "object", "state", "url", "generation_id", "index", "seed", "width", "height", "content_type"),
+        *(
+            "id",
+            "object",
+            "state",
+            "url",
+            "generation_id",
+            "index",
+            "seed",
+            "width",
+            "height",
+            "content_type",
+        ),
         *("bytes", "sha256", "placeholder", "stored", "source_type", "credit", "created_at"),
     }
 
@@ -177,7 +188,16 @@ async def test_metrics_as_json_and_prometheus_text(client: Client) -> None:
     assert body["requests"]["total"] >= 1
     assert set(body["requests"]) >= {"total", "success", "error", "cached", "cacheHitRate", "errorRate"}
     assert body["operations"]["generate"]["count"] == 1
-    assert set(body["operations"]["generate"]) >= {"count", "avg", "min", "max", "p50", "p95", "p99", "errors"}
+    assert set(body["operations"]["generate"]) >= {
+        "count",
+        "avg",
+        "min",
+        "max",
+        "p50",
+        "p95",
+        "p99",
+        "errors",
+    }
     assert body["cache"]["max_bytes"] > 0
     text = await client.get("/metrics")
     assert text.headers["Content-Type"].startswith("text/plain")
