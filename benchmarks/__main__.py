@@ -23,7 +23,9 @@ QUIET = 0.7
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="name", help=", ".join(BENCHMARKS))
+    parser.add_argument(
+        "names", nargs="*", choices=[*BENCHMARKS, []], metavar="name", help=", ".join(BENCHMARKS)
+    )
     names = parser.parse_args().names or list(BENCHMARKS)
     before = load()
     if before > QUIET:

@@ -32,7 +32,15 @@ async def measure() -> Result:
     )
     grid = Grid(
         "seconds since the client began to send, median (slowest)",
-        ["seats", "reply with all", "first `output`", "last `output`", "`succeeded`", "provider alone", "most at once"],
+        [
+            "seats",
+            "reply with all",
+            "first `output`",
+            "last `output`",
+            "`succeeded`",
+            "provider alone",
+            "most at once",
+        ],
         [],
     )
     for seats, wanted in SEATS:

@@ -106,4 +106,6 @@ def _wire(counts: dict[str, int], label: str) -> Grid:
     rest = Counter(counts)
     rows = [[route, str(rest.pop(route, 0)), f"{counts.get(route, 0) / ORDERS:g}"] for route in ONE_EACH]
     rows += [[route, str(count), ""] for route, count in sorted(rest.items())]
-    return Grid(f"every request that the provider received, {label}", ["route", "in all", "per picture"], rows)
+    return Grid(
+        f"every request that the provider received, {label}", ["route", "in all", "per picture"], rows
+    )

@@ -34,7 +34,12 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def process(
-    command: Sequence[str], *, port: int, folder: Path, env: Mapping[str, str] | None = None, core: int | None = None
+    command: Sequence[str],
+    *,
+    port: int,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    core: int | None = None,
 ) -> AsyncIterator[subprocess.Popen[bytes]]:
     """A process that listens on `port`; ended at the end. `core` pins it there.
 

@@ -45,7 +45,13 @@ class Figure:
         if self.target is None:
             return ["", self.what, number(self.value, self.unit), "", ""]
         bound = f"{'≤' if self.at_most else '≥'} {number(self.target, self.unit)}"
-        return [f"{self.value / self.target:.2f}", self.what, number(self.value, self.unit), bound, self.verdict]
+        return [
+            f"{self.value / self.target:.2f}",
+            self.what,
+            number(self.value, self.unit),
+            bound,
+            self.verdict,
+        ]
 
 
 @dataclass
@@ -93,14 +99,20 @@ def load() -> float:
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     info = Path("/proc/cpuinfo")
-    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
+    models = (
+        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        if info.exists()
+        else []
+    )
     return {
         "cpu": models[0] if models else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release()}",
         "data folder": _said("stat", "-f", "-c", "%T", gettempdir()) or "unknown",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": {name: version(name) for name in ("ferrotype", "granian", "uvloop", "aiohttp", "pyvips-binary")},
+        "packages": {
+            name: version(name) for name in ("ferrotype", "granian", "uvloop", "aiohttp", "pyvips-binary")
+        },
         "commit": _said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
 
@@ -169,7 +181,9 @@ def _section(stored: dict[str, Any]) -> list[str]:
 
 
 def _tables(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
-    headline = [(result.title, HEADER, [figure.cells() for figure in result.figures])] if result.figures else []
+    headline = (
+        [(result.title, HEADER, [figure.cells() for figure in result.figures])] if result.figures else []
+    )
     return [*headline, *((grid.title, grid.header, grid.rows) for grid in result.grids)]
 
 

@@ -28,7 +28,9 @@ async def measure() -> Result:
             journal = await parts.journal()
             seed_of = await parts.seeds()
     called = {
-        seed_of[entry["prompt_id"]]: entry["t"] for entry in journal["entries"] if entry["route"] == "POST /prompt"
+        seed_of[entry["prompt_id"]]: entry["t"]
+        for entry in journal["entries"]
+        if entry["route"] == "POST /prompt"
     }
     moments = {
         "`POST /prompt` arrives at the provider": [(called[seed] - sent[seed]) * 1e3 for seed in sent],
@@ -41,7 +43,10 @@ async def measure() -> Result:
         f"{ORDERS} orders with `Prefer: respond-async`, each sent when everything behind the one before it (store,"
         " placeholder) has ended. From the moment the client starts to send until `POST /prompt` has arrived at the"
         " ComfyUI simulator; in between lie the order's transaction, the lease, and the durable row of the attempt.",
-        figures=[Figure("p50", percentile(calls, 0.5), "ms", 5), Figure("p99", percentile(calls, 0.99), "ms")],
+        figures=[
+            Figure("p50", percentile(calls, 0.5), "ms", 5),
+            Figure("p99", percentile(calls, 0.99), "ms"),
+        ],
         grids=[
             Grid(
                 "ms since the client began to send",

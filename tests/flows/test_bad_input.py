@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pyvips
 
 from ferrotype.domain.ids import new_id
-from tests.flows.harness import Client
+from tests.flows.harness import Client, running
 
 ORDERS: list[tuple[str, dict[str, Any], int, str, str | None]] = [
     ("unknown model", {"prompt": "a fox", "model": "no/such"}, 422, "unknown_model", "model"),
@@ -134,6 +135,15 @@ async def test_too_few_credits(client: Client) -> None:
     assert (reply.status, reply.json["code"], reply.json["limit"]) == (402, "insufficient_credits", 2)
     assert await client.rows() == rows
     assert (await client.order(prompt="a fox", width=256, height=256)).status == 201
+
+
+async def test_a_spool_without_room_refuses_the_order_before_anything_is_made(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", FERROTYPE_SPOOL_MAX_BYTES="1048576") as client:
+        rows = await client.rows()
+        reply = await client.order(prompt="a fox")
+        assert (reply.status, reply.json["code"], reply.json["limit"]) == (503, "overloaded", 1_048_576)
+        assert int(reply.headers["Retry-After"]) > 0
+        assert await client.rows() == rows
 
 
 def png(width: int, height: int) -> bytes:

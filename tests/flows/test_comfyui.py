@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -196,7 +197,7 @@ async def test_bytes_that_never_come_fail_the_asset_and_give_the_money_back(tmp_
 async def test_an_upload_is_edited(comfy: Client, sim: ComfySim) -> None:
     noise = pyvips.Image.gaussnoise(300, 200, mean=128, sigma=60, seed=1).cast("uchar")
     data = noise.bandjoin([noise, noise]).copy(interpretation="srgb").write_to_buffer(".png")
-    upload = await comfy.request("POST", "/v1/assets", data={"file": data})
+    upload = await comfy.request("POST", "/v1/assets", data={"file": io.BytesIO(data)})
     assert upload.status == 201, upload.body
     asset = upload.json
     assert (asset["width"], asset["height"], asset["content_type"]) == (300, 200, "image/png")

@@ -51,7 +51,7 @@ from ferrotype.services.journal import Journal
 from ferrotype.services.originals import Originals
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
-from ferrotype.services.store import StoreCopy
+from ferrotype.services.store import StoreCopy, tidy_spool
 from ferrotype.services.uploads import Uploads
 from ferrotype.services.waiting import Waiting
 from ferrotype.storage.arrivals import Arrivals
@@ -102,7 +102,7 @@ class Ferrotype:
         self._build_storage()
         self._build_services()
         self._build_http()
-        await asyncio.to_thread(self.spool.recover)
+        await tidy_spool(self.database, self.spool, self.store)
         rescued = await self.engine.rescue(abandoned=True)
         if rescued:
             log.info("unfinished jobs of an earlier process are resumed", jobs=len(rescued))
@@ -169,6 +169,7 @@ class Ferrotype:
             engine,
             self.inputs,
             self.journal,
+            self.spool,
             clock,
             orders,
             settings.catalogue.default_model,
@@ -233,6 +234,7 @@ class Ferrotype:
             await provider.close()
         await self.http.close()
         self.pool.close()
+        self.spool.close()
         await self.database.close()
         self.folder.release()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, insert, select, update
+from sqlalchemy import Row, Select, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ferrotype.db.database import Transaction
@@ -42,6 +42,14 @@ def at_index(tx: Transaction, generation_id: str, index: int) -> Asset | None:
     statement = _select().where(assets.c.generation_id == generation_id, assets.c.index == index)
     row = tx.execute(statement).one_or_none()
     return _asset(row) if row else None
+
+
+def count_between(tx: Transaction, generation_id: str, first: int, count: int) -> int:
+    """How many of the pictures `first` to `first + count - 1` exist."""
+    statement = select(func.count()).where(
+        assets.c.generation_id == generation_id, assets.c.index >= first, assets.c.index < first + count
+    )
+    return int(tx.execute(statement).scalar_one())
 
 
 def move(tx: Transaction, asset: Asset, to: AssetState, **facts: Any) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from ferrotype.catalogue import Catalogue
 from ferrotype.db import generations
@@ -24,6 +24,10 @@ from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
 from ferrotype.services.routing import Routing
 from ferrotype.services.settings import ServiceSettings
+from ferrotype.storage.spool import Spool
+
+#: Room in the spool that an order needs per picture, in bytes: what a provider made must find a place.
+EXPECTED_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Admit:
     engine: Engine
     inputs: Inputs
     journal: Journal
+    spool: Spool
     clock: Clock
     settings: ServiceSettings
     default_model: str | None = None
@@ -63,6 +68,7 @@ class Admit:
             if known is not None:
                 return Admitted(known, replayed=True)
         check_bounds(order, self.settings)
+        self.spool.check_room(order.num_images * EXPECTED_BYTES)
         model = self.catalogue.choose(
             order.model, order.operation, self.routing.configured, self.default_model
         )

@@ -9,11 +9,12 @@ from ferrotype.db import assets, generations
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.problems import OriginProblem, OriginUnavailable
+from ferrotype.domain.problems import OriginProblem
 from ferrotype.domain.states import AssetState, GenerationState, JobState
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.imaging.inspect import peek
 from ferrotype.services import credits
+from ferrotype.services.conclude import never_arrived
 from ferrotype.services.ingest import delivered
 from ferrotype.services.journal import Journal
 from ferrotype.services.settings import ServiceSettings
@@ -96,6 +97,6 @@ class Arrive:
         if generation.status is GenerationState.SUCCEEDED and all(
             other.state is AssetState.FAILED for other in left
         ):
-            problem = OriginUnavailable("The provider made pictures and the bytes of none ever arrived.")
+            problem = never_arrived()
             generations.move(tx, generation, GenerationState.FAILED, now, error=problem.to_json())
             self._journal.record(tx, "failed", generation.id, error=problem.to_json())

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from ferrotype.db import assets, attempts, generations
 from ferrotype.db.database import Database, Transaction
 from ferrotype.db.schema import jobs
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Attempt, Generation
-from ferrotype.domain.problems import Problem, ProviderFailed, from_json
+from ferrotype.domain.problems import OriginUnavailable, Problem, ProviderFailed, from_json
 from ferrotype.domain.states import (
     GENERATION,
     JOB,
@@ -41,12 +41,14 @@ class Conclude:
         """The provider is done; without a single picture that is a failure all the same."""
 
         def story(tx: Transaction) -> None:
-            made = _made(tx, lease)
+            assert lease.generation_id is not None
+            first, count = int(lease.payload["first"]), int(lease.payload["count"])
+            made = assets.count_between(tx, lease.generation_id, first, count)
             problem = finished.problem
             if made == 0 and problem is None:
                 problem = ProviderFailed("The provider reported success and no picture.")
-            elif made < int(lease.payload["count"]) and problem is None:
-                problem = ProviderFailed(f"The provider made {made} of {lease.payload['count']} pictures.")
+            elif made < count and problem is None:
+                problem = ProviderFailed(f"The provider made {made} of {count} pictures.")
             error = problem.to_json() if problem else None
             self._engine.fence(tx, lease)
             attempt_ending = AttemptState.SUCCEEDED if made else AttemptState.FAILED
@@ -115,9 +117,8 @@ class Conclude:
         generation = generations.get(tx, generation_id, lock=True)
         assert generation is not None
         first, count = int(payload["first"]), int(payload["count"])
-        made = [a for a in assets.of_generations(tx, [generation_id])[generation_id] if a.index is not None]
-        mine = sum(1 for asset in made if asset.index is not None and first <= asset.index < first + count)
-        credits.release_job(tx, generation, job_id, count - mine, self._clock.now())
+        made = assets.count_between(tx, generation_id, first, count)
+        credits.release_job(tx, generation, job_id, count - made, self._clock.now())
         self.roll_up(tx, generation)
 
     def roll_up(self, tx: Transaction, generation: Generation) -> None:
@@ -140,7 +141,8 @@ class Conclude:
         if standing:
             generations.move(tx, generation, GenerationState.SUCCEEDED, now, error=error)
             self._journal.record(tx, "succeeded", generation.id, images=standing)
-        elif errors:
+        elif errors or pictures:
+            error = error or never_arrived().to_json()
             generations.move(tx, generation, GenerationState.FAILED, now, error=error)
             self._journal.record(tx, "failed", generation.id, error=error)
         else:
@@ -148,21 +150,9 @@ class Conclude:
             self._journal.record(tx, "canceled", generation.id)
 
 
-def _made(tx: Transaction, lease: Lease) -> int:
-    from ferrotype.db.schema import assets as table
-
-    first, count = int(lease.payload["first"]), int(lease.payload["count"])
-    return int(
-        tx.execute(
-            select(func.count())
-            .select_from(table)
-            .where(
-                table.c.generation_id == lease.generation_id,
-                table.c.index >= first,
-                table.c.index < first + count,
-            )
-        ).scalar_one()
-    )
+def never_arrived() -> Problem:
+    """Of a generation whose pictures exist at the provider and nowhere else, for ever."""
+    return OriginUnavailable("The provider made pictures and the bytes of none ever arrived.")
 
 
 def _summary(generation: Generation, standing: int, errors: list[dict[str, Any]]) -> dict[str, Any] | None:

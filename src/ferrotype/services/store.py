@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -79,3 +80,16 @@ class StoreCopy:
             self._engine.finish(tx, lease, JobState.SUCCEEDED)
 
         await self._database.write(story)
+
+
+async def tidy_spool(database: Database, spool: Spool, store: Store) -> None:
+    """At start-up: forget spooled files that a crash left without an asset, or after their copy."""
+    for asset_id in await asyncio.to_thread(spool.recover):
+        asset, key = await database.read(
+            lambda tx, asset_id=asset_id: (  # type: ignore[misc]
+                assets.get(tx, asset_id),
+                assets.copy_key(tx, asset_id, store.name),
+            )
+        )
+        if asset is None or key is not None:
+            await spool.remove(asset_id)

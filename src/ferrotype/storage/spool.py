@@ -93,7 +93,7 @@ class Spool:
         Raises Overloaded when they would not fit, NotFound when `asset_id` is no id.
         """
         final = self._path(asset_id)
-        self._check_room(length or 0)
+        self.check_room(length or 0)
         path = final.with_name(f"{asset_id}.{secrets.token_hex(4)}{PART_SUFFIX}")
         with full_is_overloaded():
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -122,7 +122,8 @@ class Spool:
         """Wait for the writes under way."""
         self._threads.shutdown(wait=True)
 
-    def _check_room(self, count: int) -> None:
+    def check_room(self, count: int) -> None:
+        """Raise Overloaded when `count` more bytes would not fit into the spool or onto the disk."""
         if self._bytes + count > self._max_bytes:
             raise Overloaded("The spool is full; try again later.", limit=self._max_bytes, retry_after=30)
         if self._free(self._root) - count < self._min_free_bytes:
@@ -130,7 +131,7 @@ class Spool:
 
     def _book(self, count: int) -> None:
         if count > 0:
-            self._check_room(count)
+            self.check_room(count)
         self._bytes += count
 
     async def _in_thread(self, work: Callable[[], None]) -> None:

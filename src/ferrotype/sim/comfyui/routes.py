@@ -10,6 +10,7 @@ from aiohttp import web
 
 from .faults import ENTRY
 from .nodes import REGISTRY
+from .script import Script
 from .validate import Validator, problem
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ class Routes:
             text = "No prompt provided"
             return _refused(problem("no_prompt", text, text), {})
         prompt = data["prompt"]
-        prompt_id = str(data["prompt_id"]) if "prompt_id" in data else str(uuid.uuid4())
+        prompt_id = _prompt_id(data, self._sim.script)
+        if prompt_id is None:
+            text = "prompt_id must be a valid UUID"
+            return _refused(problem("invalid_prompt_id", text, ""), {})
         request[ENTRY].prompt_id = prompt_id
         verdict = Validator(
             prompt, self._sim.script, self._sim.folders, data.get("partial_execution_targets")
@@ -180,8 +184,24 @@ class Routes:
             "vae": script.vaes,
             "text_encoders": script.text_encoders,
             "diffusion_models": script.diffusion_models,
+            "upscale_models": script.upscale_models,
         }
         return web.json_response(known.get(folder, []))
+
+
+def _prompt_id(data: dict[str, Any], script: Script) -> str | None:
+    """The id of a new prompt; None where the one that came is refused."""
+    given = data.get("prompt_id")
+    if script.own_prompt_ids or "prompt_id" not in data or (script.strict_prompt_ids and given is None):
+        return str(uuid.uuid4())
+    return None if script.strict_prompt_ids and not _canonical(given) else str(given)
+
+
+def _canonical(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
+        return False
 
 
 def _refused(error: dict[str, Any], node_errors: dict[str, Any]) -> web.Response:

@@ -67,6 +67,11 @@ class Script:
     base_path: str = ""  # read at start
     max_upload_size: int = 104857600  # read at start
 
+    # Ids: an older server ignores the client's prompt_id and answers one of its own; current ones (later than
+    # the recorded 0.3.64) refuse an id that is no canonical lowercase UUID.
+    own_prompt_ids: bool = False
+    strict_prompt_ids: bool = False
+
     # Runs
     node_errors: list[NodeError] = field(default_factory=list)
     hang_at_step: int | None = None
@@ -99,6 +104,8 @@ class Script:
     vaes: list[str] = field(default_factory=lambda: ["ae.safetensors"])
     diffusion_models: list[str] = field(default_factory=lambda: ["flux1-schnell.safetensors"])
     text_encoders: list[str] = field(default_factory=lambda: ["clip_l.safetensors", "t5xxl_fp8.safetensors"])
+    # An x2 or 2x in the name tells the factor; without one it is 4.
+    upscale_models: list[str] = field(default_factory=lambda: ["4x-UltraSharp.pth", "RealESRGAN_x4plus.pth"])
 
     def to_json(self) -> dict[str, Any]:
         """The whole script as plain JSON values."""

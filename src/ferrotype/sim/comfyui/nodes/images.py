@@ -17,6 +17,7 @@ from ferrotype.sim.comfyui.script import Script
 from .base import Context, Images, Input, Node, NodeFailure, Result, integer, number, seed
 
 _METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
+_BANDS = {"red": 0, "green": 1, "blue": 2, "alpha": 3}
 _KERNELS = {"nearest-exact": "nearest", "bilinear": "linear", "area": "linear", "bicubic": "cubic"}
 
 
@@ -39,7 +40,7 @@ async def _load_mask(context: Context, image: str, channel: str) -> Result:
     if channel == "alpha":
         mask = picture.extract_band(3).invert() if picture.hasalpha() else pyvips.Image.black(64, 64)
     else:
-        mask = pixels.rgb(picture).extract_band({"red": 0, "green": 1, "blue": 2}[channel])
+        mask = pixels.rgb(picture).extract_band(_BANDS[channel])
     return Result(((mask,),))
 
 
@@ -115,6 +116,24 @@ async def _solid_mask(context: Context, value: float, width: int, height: int) -
     return Result((((pyvips.Image.black(width, height) + value * 255).cast("uchar"),),))
 
 
+async def _mask_to_image(context: Context, mask: Images) -> Result:
+    return Result((tuple(each.bandjoin([each, each]).copy(interpretation="srgb") for each in mask),))
+
+
+async def _image_to_mask(context: Context, image: Images, channel: str) -> Result:
+    band = _BANDS[channel]
+    # Pictures are kept as RGB here; the real server asks for a fourth channel and fails likewise without it.
+    if any(picture.bands <= band for picture in image):
+        raise NodeFailure(
+            "IndexError", f"index {band} is out of bounds for dimension 3 with size {image[0].bands}"
+        )
+    return Result((tuple(picture.extract_band(band) for picture in image),))
+
+
+async def _repeat(context: Context, image: Images, amount: int) -> Result:
+    return Result((image * amount,))
+
+
 async def _composite(
     context: Context,
     destination: Images,
@@ -124,14 +143,17 @@ async def _composite(
     resize_source: bool,
     mask: Images | None = None,
 ) -> Result:
-    below, above = destination[0], source[0]
-    if resize_source:
-        above = pixels.fit(above, below.width, below.height)
-    if mask is not None:
-        above = pixels.fit(mask[0], above.width, above.height).ifthenelse(
-            above, below.embed(-x, -y, above.width, above.height), blend=True
-        )
-    return Result(((below.insert(above, x, y),),))
+    """Every picture of the destination gets one; sources and masks begin again where they are fewer."""
+    done = []
+    for index, below in enumerate(destination):
+        above = source[index % len(source)]
+        if resize_source:
+            above = pixels.fit(above, below.width, below.height)
+        if mask is not None:
+            factor = pixels.fit(mask[index % len(mask)], above.width, above.height)
+            above = factor.ifthenelse(above, below.embed(-x, -y, above.width, above.height), blend=True)
+        done.append(below.insert(above, x, y))
+    return Result((tuple(done),))
 
 
 async def _blend(
@@ -225,6 +247,21 @@ NODES = [
         },
         ("MASK",),
         _solid_mask,
+    ),
+    Node("MaskToImage", "mask", {"mask": Input("MASK")}, ("IMAGE",), _mask_to_image),
+    Node(
+        "ImageToMask",
+        "mask",
+        {"image": Input("IMAGE"), "channel": Input(["red", "green", "blue", "alpha"])},
+        ("MASK",),
+        _image_to_mask,
+    ),
+    Node(
+        "RepeatImageBatch",
+        "image/batch",
+        {"image": Input("IMAGE"), "amount": integer(1, 1, 4096)},
+        ("IMAGE",),
+        _repeat,
     ),
     Node(
         "ImageCompositeMasked",
