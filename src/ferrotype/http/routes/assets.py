@@ -38,6 +38,7 @@ BODY = {
 
 @router.post(
     "",
+    summary="Upload a picture",
     status_code=201,
     openapi_extra=BODY,
     responses={201: {"model": AssetBody}, **problems(400, 401, 413, 415, 422, 503)},
@@ -51,7 +52,9 @@ async def create(request: Request, context: Ctx) -> JSONResponse:
     return JSONResponse(envelope, 201, {"Location": f"/v1/assets/{asset.id}"})
 
 
-@router.get("/{asset_id}", responses={200: {"model": AssetBody}, **problems(401, 404)})
+@router.get(
+    "/{asset_id}", summary="Look at an asset", responses={200: {"model": AssetBody}, **problems(401, 404)}
+)
 async def show(asset_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One asset as it is now."""
     if not is_id(asset_id):

@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1", tags=["catalogue"])
 Ctx = Annotated[Context, Depends(context_of)]
 
 
-@router.get("/models")
+@router.get("/models", summary="List models")
 async def models(context: Ctx) -> dict[str, Any]:
     """Every model with its capabilities; `available` says whether a provider for it is configured."""
     defaults = {}
@@ -40,7 +40,7 @@ async def models(context: Ctx) -> dict[str, Any]:
     return {"object": "list", "data": data}
 
 
-@router.get("/styles")
+@router.get("/styles", summary="List styles and aspect ratios")
 async def styles(context: Ctx) -> dict[str, Any]:
     """The styles, and the aspect ratios with what each is good for."""
     return {

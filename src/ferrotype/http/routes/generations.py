@@ -27,6 +27,7 @@ Ctx = Annotated[Context, Depends(context_of)]
 
 @router.post(
     "",
+    summary="Order pictures",
     status_code=201,
     responses={
         201: {"model": GenerationBody, "description": "It ended within the wait, well or badly"},
@@ -81,7 +82,7 @@ async def create(
     return JSONResponse(envelope, 201 if ended else 202, headers)
 
 
-@router.get("", responses={200: {"model": GenerationPage}, **problems(401, 422)})
+@router.get("", summary="List generations", responses={200: {"model": GenerationPage}, **problems(401, 422)})
 async def index(
     request: Request,
     context: Ctx,
@@ -100,7 +101,11 @@ async def index(
     return JSONResponse({"object": "list", "data": data, "next_cursor": following})
 
 
-@router.get("/{generation_id}", responses={200: {"model": GenerationBody}, **problems(401, 404)})
+@router.get(
+    "/{generation_id}",
+    summary="Look at a generation",
+    responses={200: {"model": GenerationBody}, **problems(401, 404)},
+)
 async def show(generation_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One generation as it is now."""
     envelope = await context.envelopes.generation(
@@ -109,7 +114,11 @@ async def show(generation_id: str, request: Request, context: Ctx) -> JSONRespon
     return JSONResponse(envelope, headers={"Cache-Control": "no-store"})
 
 
-@router.post("/{generation_id}/cancel", responses={200: {"model": GenerationBody}, **problems(401, 404)})
+@router.post(
+    "/{generation_id}/cancel",
+    summary="Cancel a generation",
+    responses={200: {"model": GenerationBody}, **problems(401, 404)},
+)
 async def cancel(generation_id: str, request: Request, context: Ctx) -> JSONResponse:
     """Ask for its end. What exists already stays and is charged; the rest is released. A generation that
     has ended stays as it is."""
@@ -119,6 +128,7 @@ async def cancel(generation_id: str, request: Request, context: Ctx) -> JSONResp
 
 @router.get(
     "/{generation_id}/events",
+    summary="Follow a generation live",
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 404)},
 )

@@ -21,13 +21,13 @@ async def root() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="Is the process there")
 async def healthz() -> dict[str, Any]:
     """The process answers."""
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/readyz")
+@router.get("/readyz", summary="Can orders be taken")
 async def readyz(context: Ctx) -> JSONResponse:
     """Orders can be taken: database, worker and disk are fine. 503 otherwise, with the reasons."""
     checks = await context.ready()
@@ -37,6 +37,7 @@ async def readyz(context: Ctx) -> JSONResponse:
 
 @router.get(
     "/metrics",
+    summary="Metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {}, "application/json": {}}}},
 )
