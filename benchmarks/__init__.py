@@ -1,1 +1,1 @@
-"""What Ferrotype is fast at, measured against real processes on loopback: `python -m benchmarks [name ...]`."""
+"""How fast it is, measured on real processes on loopback: `python -m benchmarks [name ...]`."""

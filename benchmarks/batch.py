@@ -1,4 +1,4 @@
-"""Ten pictures in one order: as many at once as the class has seats, and the first one as soon as it exists."""
+"""Ten pictures in one order: as many at once as the class has seats, each told as soon as it exists."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ async def measure() -> Result:
     result = Result(
         "batch",
         f"{PICTURES} pictures of 1 s each in one order",
-        f"One order with `num_images: {PICTURES}`; the ComfyUI simulator works on {PICTURES} prompts at once and takes"
-        f" {STEPS} steps of {1000 // STEPS} ms for each, and then its own time to paint and save them ({SIDE} px, so"
-        f" that painting takes little of it). `FERROTYPE_CLASSES=heavy=N` gives the seats. Median of {ROUNDS} orders"
-        " that wait for the reply, and of as many that are followed over server-sent events. On four seats ten"
-        " pictures take three turns.",
+        f"One order with `num_images: {PICTURES}`; the ComfyUI simulator works on {PICTURES} prompts at once"
+        f" and takes {STEPS} steps of {1000 // STEPS} ms for each, and then its own time to paint and save"
+        f" them ({SIDE} px, so that painting takes little). `FERROTYPE_CLASSES=heavy=N` gives the seats; on four"
+        f" of them ten pictures take three turns. Median of {ROUNDS} orders that wait for the reply, and of"
+        " as many that are followed over server-sent events.",
     )
     grid = Grid(
         "seconds since the client began to send, median (slowest)",

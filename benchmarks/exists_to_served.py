@@ -36,10 +36,11 @@ async def measure() -> Result:
     result = Result(
         "exists_to_served",
         "Picture exists at the provider → the client holds a URL that serves it",
-        f"{ORDERS} orders of one 1024 px PNG each through the ComfyUI simulator, whose output folder holds {OLDER}"
-        f" older files; a store that takes {STORE_SECONDS} s for each upload. The clock starts when the simulator has"
-        " written the file (its journal; all processes read one monotonic clock) and stops when the client has the"
-        " whole reply of `POST /v1/generations`. Then the client gets the URL in that reply on the same connection.",
+        f"{ORDERS} orders of one 1024 px PNG each through the ComfyUI simulator, whose output folder holds"
+        f" {OLDER} older files; a store that takes {STORE_SECONDS} s for each upload. The clock starts when"
+        " the simulator has written the file (its journal; all processes read one monotonic clock) and stops"
+        " when the client has the whole reply of `POST /v1/generations`. Then the client gets the URL in that"
+        " reply on the same connection, while the bytes still come from the provider.",
     )
     grid = Grid("ms since the picture exists", ["", "p50", "p90", "p99", "max"], [])
     for at_once in (1, AT_ONCE):
@@ -57,8 +58,7 @@ async def _round(at_once: int, result: Result, grid: Grid) -> None:
             orders: list[Order] = []
 
             async def client() -> None:
-                for seed in seeds:
-                    orders.append(await _order(parts, seed))
+                orders.extend([await _order(parts, seed) for seed in seeds])
 
             await asyncio.gather(*(client() for _ in range(at_once)))
             journal = await parts.journal()
@@ -82,7 +82,8 @@ async def _round(at_once: int, result: Result, grid: Grid) -> None:
     held = sum(order.stored for order in orders)
     size = percentile([order.bytes for order in orders], 0.5)
     result.notes.append(
-        f"{label}: pictures of {number(size, 'bytes')}; {held} of {len(orders)} were in the store when the reply came."
+        f"{label}: pictures of {number(size, 'bytes')};"
+        f" {held} of {len(orders)} were in the store when the reply came."
     )
     result.raw[label] = {what: [round(value, 3) for value in values] for what, values in moments.items()}
 

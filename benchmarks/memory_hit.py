@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ ROUNDS = 3
 WANTED = 0.85
 TOOLS = {"taskset": "util-linux", "wrk": "wrk", "nginx": "nginx-light"}
 #: Sides of the pictures of noise that have about these sizes as WebP; the real sizes are in the result.
-PICTURES = {"2 KB": (40, 60), "60 KB": (256, 75), "1 MB": (1024, 88)}
+PICTURES = {"2 KB": (56, 60), "60 KB": (360, 75), "1 MB": (1280, 88)}
 NOT_MODIFIED = "304"
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;{user}
@@ -184,11 +185,11 @@ def _wrk(target: Target) -> Load:
         f"-d{SECONDS}s",
         "--latency",
     ]
-    before = _cpu_seconds(target.pid)
+    before, started = _cpu_seconds(target.pid), time.monotonic()
     done = subprocess.run(
         [*command, *headers, target.url], capture_output=True, text=True, timeout=SECONDS + 20, check=True
     )
-    used = _cpu_seconds(target.pid) - before
+    busy = (_cpu_seconds(target.pid) - before) / (time.monotonic() - started)
     said = done.stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"wrk {target.url}: {said}")
@@ -197,7 +198,7 @@ def _wrk(target: Target) -> Load:
     if rate is None or p99 is None:
         raise RuntimeError(f"wrk said something else: {said}")
     scale = {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]]
-    return Load(float(rate[1]), float(p99[1]) * scale, used / SECONDS)
+    return Load(float(rate[1]), float(p99[1]) * scale, busy)
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -225,7 +226,7 @@ def _result(loads: Mapping[str, Mapping[str, list[Load]]], sizes: Mapping[str, i
             "bare req/s",
             "nginx req/s",
             "p99 ms",
-            "core busy",
+            "core busy, %",
         ],
         [],
     )
@@ -244,24 +245,24 @@ def _result(loads: Mapping[str, Mapping[str, list[Load]]], sizes: Mapping[str, i
                 f"{rate['ours'] / rate['nginx']:.2f}",
                 *(f"{rate[name]:,.0f}" for name in ("ours", "bare", "nginx")),
                 " / ".join(f"{value:.1f}" for value in p99),
-                " / ".join(f"{value:.0%}" for value in busy),
+                " / ".join(f"{value * 100:.0f}" for value in busy),
             ]
         )
     versions = ", ".join(_version(*command) for command in (("nginx", "-v"), ("wrk", "-v")))
     return Result(
         "memory_hit",
         "A picture in memory, and a 304, on one core",
-        f"wrk with {CONNECTIONS} connections on core {LOAD_CORE} for {SECONDS} s each, against one server at a time on"
-        f" core {SERVER_CORE}, in turn (ours, bare, nginx; {ROUNDS} rounds). Bare is an ASGI application that does"
-        " nothing but send constant bytes with two headers, on the same server with the same options and event loop"
-        " (`benchmarks/launch/bare.py`); nginx serves the same file with sendfile and an open-file cache from one"
-        " worker. Ours sends all its headers, counts and times each request. Every server was seen to send exactly"
-        " the picture's bytes.",
+        f"wrk with {CONNECTIONS} connections on core {LOAD_CORE} for {SECONDS} s each, against one server at"
+        f" a time on core {SERVER_CORE}, in turn (ours, bare, nginx; {ROUNDS} rounds). Bare is an ASGI"
+        " application that does nothing but send constant bytes with two headers, on the same server with the same options and"
+        " event loop (`benchmarks/launch/bare.py`); nginx serves the same file with sendfile and an open-file"
+        " cache from one worker. Ours sends all its headers, counts and times each request. Every server was"
+        " seen to send exactly the picture's bytes.",
         figures=figures,
         grids=[grid],
         notes=[
-            "p99 and how busy the servers' core was: ours / bare / nginx. A server whose core is not full was held"
-            " back by wrk, so its rate is a lower bound.",
+            "p99 and how busy the servers' core was: ours / bare / nginx. A server whose core is not full was"
+            " held back by wrk, so its rate is a lower bound.",
             versions,
         ],
         raw={

@@ -49,7 +49,7 @@ async def process(
     pin = [] if core is None else ["taskset", "-c", str(core)]
     log = folder / f"{port}.log"
     with log.open("wb") as output:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: ASYNC220 - starting takes a millisecond
             [*pin, *command],
             cwd=folder,
             env={**clean, "PYTHONPATH": str(ROOT), **(env or {})},
@@ -126,7 +126,7 @@ class Stack:
                     yield kind, json.loads(value)
 
     async def journal(self) -> dict[str, Any]:
-        """Every request that the simulator received and every mark, timed by the machine's monotonic clock."""
+        """Every request that the simulator received and its marks, on the machine's monotonic clock."""
         async with self.http.get(f"{self.sim}/_sim/journal") as reply:
             return dict(await reply.json())
 

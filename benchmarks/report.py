@@ -26,7 +26,7 @@ console = Console(width=120)
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number; with `target`, one that was promised. `at_most` says on which side of it is good."""
+    """One measured number, with its `target` if there is one; `at_most` says on which side of it is good."""
 
     what: str
     value: float
@@ -82,7 +82,7 @@ HEADER = ["of target", "what", "measured", "target", ""]
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` (0 to 1) of the values do not exceed: nearest rank."""
     ordered = sorted(values)
-    return ordered[max(0, -(-int(round(share * 1e6)) * len(ordered) // 1_000_000) - 1)]
+    return ordered[max(0, -(-round(share * 1e6) * len(ordered) // 1_000_000) - 1)]
 
 
 def number(value: float, unit: str) -> str:
@@ -174,8 +174,9 @@ def _section(stored: dict[str, Any]) -> list[str]:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     return [
         *lines,
-        f"{stored['measured_at']}, load {stored['load_before']} before, commit {about['commit']}; {about['cpu']},"
-        f" {about['cores']} cores, {about['kernel']}, data on {about['data folder']}, {about['python']}, {packages}.",
+        f"{stored['measured_at']}, load {stored['load_before']} before, commit {about['commit']};"
+        f" {about['cpu']}, {about['cores']} cores, {about['kernel']}, data on {about['data folder']},"
+        f" {about['python']}, {packages}.",
         "",
     ]
 

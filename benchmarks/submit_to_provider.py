@@ -40,9 +40,10 @@ async def measure() -> Result:
     return Result(
         "submit_to_provider",
         "Submit → provider called, idle",
-        f"{ORDERS} orders with `Prefer: respond-async`, each sent when everything behind the one before it (store,"
-        " placeholder) has ended. From the moment the client starts to send until `POST /prompt` has arrived at the"
-        " ComfyUI simulator; in between lie the order's transaction, the lease, and the durable row of the attempt.",
+        f"{ORDERS} orders with `Prefer: respond-async`, each sent when everything behind the one before it"
+        " (store, placeholder) has ended. From the moment the client starts to send until `POST /prompt` has"
+        " arrived at the ComfyUI simulator; in between lie the order's transaction, the lease, and the"
+        " durable row of the attempt.",
         figures=[
             Figure("p50", percentile(calls, 0.5), "ms", 5),
             Figure("p99", percentile(calls, 0.99), "ms"),

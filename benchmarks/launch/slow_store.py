@@ -25,7 +25,7 @@ class SlowStore(DiskStore):
 
 
 if __name__ == "__main__":
-    compose.DiskStore = SlowStore  # type: ignore[misc]
+    vars(compose)["DiskStore"] = SlowStore
     settings = load_settings()
     configure(settings.log)
     run(serve(settings))

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import ssl
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ class Client:
         async with self.session.post(self.sim.url + "/prompt", json={"prompt": prompt, **more}) as reply:
             assert reply.status == 200, await reply.text()
             return str((await reply.json())["prompt_id"])
+
+    async def upload(self, name: str, picture: pyvips.Image) -> None:
+        form = aiohttp.FormData()
+        form.add_field("image", picture.pngsave_buffer(), filename=name, content_type="image/png")
+        async with self.session.post(self.sim.url + "/upload/image", data=form) as reply:
+            assert (await reply.json())["name"] == name
 
     async def get(self, path: str, **more: Any) -> tuple[int, bytes]:
         async with self.session.get(self.sim.url + path, **more) as reply:
@@ -156,6 +163,78 @@ class TestPictures:
         assert names == ["t_00001_.png", "t_00002_.png"]
         bodies = [(await client.get(f"/view?filename={name}"))[1] for name in names]
         assert bodies[0] != bodies[1]
+
+    async def test_a_mask_goes_through_a_picture_and_back_and_serves_every_picture(
+        self, client: Client
+    ) -> None:
+        half = pyvips.Image.black(32, 64)
+        await client.upload("mask.png", half.join(half.invert(), "horizontal"))
+        colour = {"width": 64, "height": 64, "batch_size": 1}
+        prompt = {
+            "1": {"class_type": "LoadImageMask", "inputs": {"image": "mask.png", "channel": "red"}},
+            "2": {"class_type": "MaskToImage", "inputs": {"mask": ["1", 0]}},
+            "3": {"class_type": "ImageToMask", "inputs": {"image": ["2", 0], "channel": "green"}},
+            "4": {"class_type": "EmptyImage", "inputs": {**colour, "color": 0x0A0B0C}},
+            "5": {"class_type": "RepeatImageBatch", "inputs": {"image": ["4", 0], "amount": 3}},
+            "6": {"class_type": "EmptyImage", "inputs": {**colour, "color": 0xC8C9CA}},
+            "7": {
+                "class_type": "ImageCompositeMasked",
+                "inputs": {
+                    "destination": ["5", 0],
+                    "source": ["6", 0],
+                    "x": 0,
+                    "y": 0,
+                    "resize_source": False,
+                    "mask": ["3", 0],
+                },
+            },
+            "8": {"class_type": "SaveImage", "inputs": {"images": ["7", 0], "filename_prefix": "m"}},
+        }
+        entry = await client.finished(prompt)
+        names = [image["filename"] for image in entry["outputs"]["8"]["images"]]
+        assert len(names) == 3
+        for name in names:
+            done = pyvips.Image.new_from_buffer((await client.get(f"/view?filename={name}"))[1], "")
+            assert (done(2, 30), done(60, 30)) == ([10, 11, 12], [200, 201, 202])
+
+    async def test_a_picture_without_alpha_has_no_alpha_mask(self, client: Client) -> None:
+        prompt = {
+            "1": {
+                "class_type": "EmptyImage",
+                "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0},
+            },
+            "2": {"class_type": "ImageToMask", "inputs": {"image": ["1", 0], "channel": "alpha"}},
+            "3": {"class_type": "MaskToImage", "inputs": {"mask": ["2", 0]}},
+            "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "a"}},
+        }
+        entry = await client.finished(prompt)
+        assert entry["status"]["status_str"] == "error"
+
+    @pytest.mark.parametrize(
+        ("model", "factor"), [("RealESRGAN_x4plus.pth", 4), ("2x_fatal.pth", 2), ("own.safetensors", 4)]
+    )
+    async def test_an_upscale_model_enlarges_by_its_factor_tile_by_tile(
+        self, client: Client, model: str, factor: int
+    ) -> None:
+        client.sim.script.upscale_models = [model]
+        await client.upload("wide.png", pyvips.Image.black(1000, 20, bands=3))
+        prompt = {
+            "1": {"class_type": "LoadImage", "inputs": {"image": "wide.png"}},
+            "2": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": model}},
+            "3": {
+                "class_type": "ImageUpscaleWithModel",
+                "inputs": {"upscale_model": ["2", 0], "image": ["1", 0]},
+            },
+            "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "u"}},
+        }
+        ws = await client.session.ws_connect(client.sim.url + "/ws?clientId=u")
+        await client.submit(prompt, client_id="u")
+        assert [(await until(ws, "progress"))["value"] for _ in range(3)] == [1, 2, 3]
+        image = (await until(ws, "executed"))["output"]["images"][0]
+        done = pyvips.Image.new_from_buffer((await client.get(f"/view?filename={image['filename']}"))[1], "")
+        assert (done.width, done.height) == (1000 * factor, 20 * factor)
+        await ws.close()
+        assert json.loads((await client.get("/models/upscale_models"))[1]) == [model]
 
     async def test_every_node_is_described(self, client: Client) -> None:
         status, body = await client.get("/object_info/KSampler")
@@ -445,3 +524,45 @@ class TestControl:
             await serve("comfyui", options={"stepz": 1})
         with pytest.raises(ValueError, match="tls_key"):
             await serve("comfyui", options={"tls_cert": "x"})
+
+
+class TestPromptIds:
+    """What servers before and after the recorded one make of the client's prompt_id."""
+
+    async def test_an_older_server_chooses_its_own(self, client: Client) -> None:
+        client.sim.script.own_prompt_ids = True
+        wanted = "0190a3c4-5b6d-7e8f-8a9b-0c1d2e3f4a5b"
+        given = await client.submit(text_to_image(), prompt_id=wanted, extra_data={"mark": wanted})
+        assert given != wanted
+        await client.sim.idle()
+        assert (await client.history(given))["prompt"][3]["mark"] == wanted
+        assert await client.history(wanted) == {}
+
+    @pytest.mark.parametrize(
+        "prompt_id",
+        [
+            "mine",
+            "",
+            7,
+            "0190A3C4-5B6D-7E8F-8A9B-0C1D2E3F4A5B",
+            "0190a3c45b6d7e8f8a9b0c1d2e3f4a5b",
+            "{0190a3c4-5b6d-7e8f-8a9b-0c1d2e3f4a5b}",
+        ],
+    )
+    async def test_a_newer_one_wants_a_canonical_uuid(self, client: Client, prompt_id: object) -> None:
+        order = {"prompt": text_to_image(), "prompt_id": prompt_id}
+        client.sim.script.strict_prompt_ids = True
+        async with client.session.post(client.sim.url + "/prompt", json=order) as reply:
+            assert reply.status == 400
+            said = await reply.json()
+        assert (said["error"]["type"], said["node_errors"]) == ("invalid_prompt_id", {})
+        assert json.loads((await client.get("/queue"))[1]) == {"queue_running": [], "queue_pending": []}
+        client.sim.script.strict_prompt_ids = False  # the recorded one takes anything
+        assert await client.submit(text_to_image(), prompt_id=prompt_id) == str(prompt_id)
+
+    async def test_a_newer_one_makes_an_id_where_none_came(self, client: Client) -> None:
+        client.sim.script.strict_prompt_ids = True
+        wanted = "0190a3c4-5b6d-7e8f-8a9b-0c1d2e3f4a5b"
+        assert await client.submit(text_to_image(), prompt_id=wanted) == wanted
+        made = await client.submit(text_to_image(), prompt_id=None)
+        assert uuid.UUID(made).version == 4

@@ -297,9 +297,12 @@ async def test_readers_end_without_waiting_for_the_disk(
     body = picture(10_000)
     origin.serve(body)
     arrival = arrivals.start(new_id(), ORIGIN)
-    assert await read(arrival) == body
-    assert not arrival.ended
-    go_on.set()
+    try:
+        async with asyncio.timeout(10):  # a reader that did wait would wait for ever
+            assert await read(arrival) == body
+        assert not arrival.ended
+    finally:
+        go_on.set()
     await arrival.finished()
 
 

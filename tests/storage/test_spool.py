@@ -76,9 +76,11 @@ async def test_a_restart_keeps_whole_files_and_clears_the_rest(tmp_path: Path) -
     after.close()
 
 
+AN_ID = "0193abcd-0000-7000-8000-00000000abcd"
+
+
 @pytest.mark.parametrize(
-    "asset_id",
-    ["", ".", "..", "../x", "a/b", "x" * 36, "0193" + "\0" * 32, new_id().upper(), new_id() + "\n"],
+    "asset_id", ["", ".", "..", "../x", "a/b", "x" * 36, AN_ID[:-1] + "\0", AN_ID.upper(), AN_ID + "\n"]
 )
 async def test_only_ids_become_paths(tmp_path: Path, spool: Spool, asset_id: str) -> None:
     before = sorted(tmp_path.rglob("*"))
@@ -159,9 +161,11 @@ async def test_a_canceled_write_is_whole_or_nothing(spool: Spool, monkeypatch: p
 
     monkeypatch.setattr(os, "fsync", slow)
     writing = asyncio.create_task(spool.write(asset_id, b"picture"))
-    await entered.wait()
-    writing.cancel()
-    go_on.set()
+    try:
+        await entered.wait()
+        writing.cancel()
+    finally:
+        go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await writing
     path = spool.path(asset_id)

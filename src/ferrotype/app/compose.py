@@ -117,6 +117,7 @@ class Ferrotype:
         self.telemetry = Telemetry(self.clock)
         self.http = Http(settings.net)
         self.pool = ImagingPool(settings.imaging)
+        self.background_pool = ImagingPool(settings.imaging, background=True)
         self.spool = Spool(
             settings.data_dir / "spool", storage.spool_max_bytes, min_free_bytes=storage.min_free_disk_bytes
         )
@@ -152,9 +153,7 @@ class Ferrotype:
             self._remember,
             orders.store_starts,
         )
-        self.inputs = Inputs(
-            database, self.originals, self.uploads, self.http, settings.imaging.max_upload_bytes
-        )
+        self.inputs = Inputs(database, self.originals, self.uploads, self.http, self.pool, settings.imaging)
         self.routing = Routing(self.providers, self.catalogue)
         self.conclude = Conclude(database, engine, self.journal, clock)
         self.ingest = Ingest(
@@ -191,7 +190,7 @@ class Ferrotype:
                 ),
                 "arrive": self.arrive,
                 "store": StoreCopy(database, engine, self.spool, self.store, self.journal, clock),
-                "enrich": Enrich(database, engine, self.originals, self.pool, settings.imaging),
+                "enrich": Enrich(database, engine, self.originals, self.background_pool, settings.imaging),
             },
             clock,
             concurrency=sum(settings.engine.classes.values()) + 16,
@@ -234,6 +233,7 @@ class Ferrotype:
             await provider.close()
         await self.http.close()
         self.pool.close()
+        self.background_pool.close()
         self.spool.close()
         await self.database.close()
         self.folder.release()
@@ -268,7 +268,7 @@ class Ferrotype:
         if provider is None:
             raise OriginUnavailable(f"The provider {origin.provider} is no longer configured.")
         wanted = provider.fetch_request(origin)
-        return self.http.get(wanted.url, headers=wanted.headers, trusted=wanted.trusted)
+        return self.http.get(wanted.url, headers=wanted.headers, trusted=wanted.trusted, tls=wanted.tls)
 
     def _on_failed(
         self,

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from ferrotype.app.settings import AppSettings, load_settings
 from ferrotype.catalogue import load_catalogue
 from ferrotype.config import ConfigError
 from ferrotype.domain.clock import SystemClock
+from ferrotype.providers.comfyui import Library
 from ferrotype.providers.registry import configured_providers
 
 MARKS: Final = {"ok": "[green]ok[/]", "warn": "[yellow]warning[/]", "fail": "[red]failed[/]"}
@@ -158,11 +160,39 @@ async def _providers(settings: AppSettings) -> list[Finding]:
     return findings
 
 
+async def _workflows(settings: AppSettings) -> list[Finding]:
+    """Every ComfyUI workflow template, and that those of the catalogue exist."""
+    folder = settings.comfyui.workflows_dir
+    if folder is not None and not Path(folder).expanduser().is_dir():
+        return [Finding("fail", f"{folder} is no folder", "correct COMFYUI_WORKFLOWS")]
+    library = Library(folder)
+    checked = library.check()
+    findings = [
+        Finding("fail", f"{each.source}: {each.fault}", "correct the template (docs/COMFYUI.md)")
+        for each in checked
+        if each.fault is not None
+    ]
+    known = {each.name for each in checked}
+    with suppress(ConfigError):  # a catalogue that cannot be read is found by its own check
+        for model in load_catalogue(settings.catalogue).models.values():
+            findings += [
+                Finding(
+                    "fail",
+                    f"{model.name}: there is no workflow {each.target!r}",
+                    "put it into COMFYUI_WORKFLOWS",
+                )
+                for each in model.deployments
+                if each.provider == "comfyui" and each.target.removesuffix(".json") not in known
+            ]
+    return findings or [Finding("ok", f"{len(checked)} templates")]
+
+
 CHECKS: Final[dict[str, Callable[[AppSettings], Awaitable[list[Finding]]]]] = {
     "installation": _python,
     "imaging": _imaging,
     "data folder": _folder,
     "server": _server,
     "catalogue": _catalogue,
+    "workflows": _workflows,
     "providers": _providers,
 }

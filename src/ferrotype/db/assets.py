@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, Select, exists, func, insert, select, update
+from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ferrotype.db.database import Transaction
@@ -14,53 +14,72 @@ from ferrotype.db.schema import assets, copies
 from ferrotype.domain.asset import Asset, Credit, Origin, Placeholder
 from ferrotype.domain.states import ASSET, AssetState
 
+# Statements are built once: building one costs as much as running it.
+_ROWS: Final = select(
+    *assets.c, exists().where(copies.c.asset_id == assets.c.id).correlate(assets).label("stored")
+)
+_INSERT: Final = insert(assets)
+_BY_ID: Final = _ROWS.where(assets.c.id == bindparam("asset_id"))
+_OF_GENERATION: Final = assets.c.generation_id == bindparam("generation_id")
+_BY_GENERATION: Final = _ROWS.where(_OF_GENERATION).order_by(assets.c.index)
+_STATES: Final = select(assets.c.state).where(_OF_GENERATION)
+_AT_INDEX: Final = select(assets.c.id).where(_OF_GENERATION, assets.c.index == bindparam("at"))
+_COUNT_BETWEEN: Final = select(func.count()).where(
+    _OF_GENERATION, assets.c.index >= bindparam("first"), assets.c.index < bindparam("end")
+)
+_UPDATE: Final = update(assets).where(assets.c.id == bindparam("asset_id"))
+
 
 def add(tx: Transaction, asset: Asset) -> None:
     """Write a new asset. Its URL is valid once this is committed."""
-    values = asset.model_dump(exclude={"stored"})
-    values["created_at"] = asset.created_at
-    tx.execute(insert(assets), values)
+    tx.execute(_INSERT, asset.model_dump(exclude={"stored"}))
 
 
 def get(tx: Transaction, asset_id: str) -> Asset | None:
     """One asset."""
-    row = tx.execute(_select().where(assets.c.id == asset_id)).one_or_none()
+    row = tx.execute(_BY_ID, {"asset_id": asset_id}).one_or_none()
     return _asset(row) if row else None
+
+
+def of_generation(tx: Transaction, generation_id: str) -> list[Asset]:
+    """A generation's assets, by index."""
+    return [_asset(row) for row in tx.execute(_BY_GENERATION, {"generation_id": generation_id})]
 
 
 def of_generations(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, list[Asset]]:
     """The assets of each generation, by index."""
     found: dict[str, list[Asset]] = {generation_id: [] for generation_id in generation_ids}
-    statement = _select().where(assets.c.generation_id.in_(generation_ids)).order_by(assets.c.index)
-    for row in tx.execute(statement).all():
+    statement = _ROWS.where(assets.c.generation_id.in_(generation_ids)).order_by(assets.c.index)
+    for row in tx.execute(statement):
         found[row.generation_id].append(_asset(row))
     return found
 
 
-def at_index(tx: Transaction, generation_id: str, index: int) -> Asset | None:
-    """The picture of that number, when it was announced already."""
-    statement = _select().where(assets.c.generation_id == generation_id, assets.c.index == index)
-    row = tx.execute(statement).one_or_none()
-    return _asset(row) if row else None
+def states(tx: Transaction, generation_id: str) -> list[AssetState]:
+    """In which states a generation's assets are."""
+    return [AssetState(row.state) for row in tx.execute(_STATES, {"generation_id": generation_id})]
+
+
+def has_index(tx: Transaction, generation_id: str, index: int) -> bool:
+    """Whether the picture of that number was announced already."""
+    return tx.execute(_AT_INDEX, {"generation_id": generation_id, "at": index}).first() is not None
 
 
 def count_between(tx: Transaction, generation_id: str, first: int, count: int) -> int:
     """How many of the pictures `first` to `first + count - 1` exist."""
-    statement = select(func.count()).where(
-        assets.c.generation_id == generation_id, assets.c.index >= first, assets.c.index < first + count
-    )
-    return int(tx.execute(statement).scalar_one())
+    bounds = {"generation_id": generation_id, "first": first, "end": first + count}
+    return int(tx.execute(_COUNT_BETWEEN, bounds).scalar_one())
 
 
 def move(tx: Transaction, asset: Asset, to: AssetState, **facts: Any) -> None:
     """Change the state and write what is known with it. Raises IllegalTransition."""
     ASSET.advance(asset.state, to)
-    tx.execute(update(assets).where(assets.c.id == asset.id).values(state=to, **facts))
+    tx.execute(_UPDATE, {"asset_id": asset.id, "state": to, **facts})
 
 
 def learn(tx: Transaction, asset_id: str, **facts: Any) -> None:
     """Write facts that were found out later."""
-    tx.execute(update(assets).where(assets.c.id == asset_id).values(facts))
+    tx.execute(_UPDATE, {"asset_id": asset_id, **facts})
 
 
 def add_copy(tx: Transaction, asset_id: str, store: str, key: str, at: datetime) -> bool:
@@ -75,16 +94,6 @@ def copy_key(tx: Transaction, asset_id: str, store: str) -> str | None:
     """Under which key a store has the asset."""
     statement = select(copies.c.key).where(copies.c.asset_id == asset_id, copies.c.store == store)
     return tx.execute(statement).scalar_one_or_none()
-
-
-def arriving(tx: Transaction) -> Sequence[str]:
-    """Ids of assets whose bytes are not complete; read at start-up."""
-    return tx.execute(select(assets.c.id).where(assets.c.state == AssetState.ARRIVING)).scalars().all()
-
-
-def _select() -> Select[Any]:
-    stored = exists().where(copies.c.asset_id == assets.c.id).correlate(assets)
-    return select(*assets.c, stored.label("stored"))
 
 
 def _asset(row: Row[Any]) -> Asset:

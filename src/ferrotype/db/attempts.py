@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import attempts
 from ferrotype.domain.generation import Attempt
 from ferrotype.domain.states import ATTEMPT, AttemptState
 
+# Statements are built once: building one costs as much as running it.
+_INSERT: Final = insert(attempts)
+_OF_JOB: Final = select(attempts).where(attempts.c.job_id == bindparam("of_job")).order_by(attempts.c.id)
+_OF_GENERATION: Final = (
+    select(attempts).where(attempts.c.generation_id == bindparam("of_generation")).order_by(attempts.c.id)
+)
+_UPDATE: Final = update(attempts).where(attempts.c.id == bindparam("attempt_id"))
+
 
 def add(tx: Transaction, attempt: Attempt) -> None:
     """Write a new attempt: from here on a crash asks the provider before it submits again."""
     tx.execute(
-        insert(attempts),
+        _INSERT,
         {
             "id": attempt.id,
             "job_id": attempt.job_id,
@@ -31,14 +40,12 @@ def add(tx: Transaction, attempt: Attempt) -> None:
 
 def of_job(tx: Transaction, job_id: str) -> list[Attempt]:
     """A job's attempts, oldest first."""
-    rows = tx.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.id)).all()
-    return [_attempt(row) for row in rows]
+    return [_attempt(row) for row in tx.execute(_OF_JOB, {"of_job": job_id})]
 
 
 def of_generation(tx: Transaction, generation_id: str) -> list[Attempt]:
     """A generation's attempts, oldest first."""
-    statement = select(attempts).where(attempts.c.generation_id == generation_id).order_by(attempts.c.id)
-    return [_attempt(row) for row in tx.execute(statement).all()]
+    return [_attempt(row) for row in tx.execute(_OF_GENERATION, {"of_generation": generation_id})]
 
 
 def move(
@@ -58,10 +65,8 @@ def move(
         values |= {"submitted_at": at, "request_id": request_id}
     else:
         values |= {"completed_at": at, "error": error, "seconds": seconds}
-    row = tx.execute(
-        update(attempts).where(attempts.c.id == attempt.id).values(values).returning(*attempts.c)
-    ).one()
-    return _attempt(row)
+    tx.execute(_UPDATE, {"attempt_id": attempt.id, **values})
+    return replace(attempt, **values)
 
 
 def _attempt(row: Row[Any]) -> Attempt:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import generations, idempotency_keys
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.states import GENERATION, GenerationState
 
+# Statements are built once: building one costs as much as running it.
+_INSERT: Final = insert(generations)
+_BY_ID: Final = select(generations).where(generations.c.id == bindparam("generation_id"))
+_LOCKED: Final = _BY_ID.with_for_update()
+_UPDATE: Final = update(generations).where(generations.c.id == bindparam("generation_id"))
+
 
 def add(tx: Transaction, generation: Generation) -> None:
     """Write a new generation."""
     tx.execute(
-        insert(generations),
+        _INSERT,
         {
             "id": generation.id,
             "account_id": generation.account_id,
@@ -39,8 +44,7 @@ def add(tx: Transaction, generation: Generation) -> None:
 
 def get(tx: Transaction, generation_id: str, *, lock: bool = False) -> Generation | None:
     """One generation; `lock` keeps others from changing it until the transaction ends."""
-    statement = select(generations).where(generations.c.id == generation_id)
-    row = tx.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = tx.execute(_LOCKED if lock else _BY_ID, {"generation_id": generation_id}).one_or_none()
     return _generation(row) if row else None
 
 
@@ -55,12 +59,6 @@ def page(
         statement = statement.where(generations.c.status == status)
     rows = tx.execute(statement.order_by(generations.c.id.desc()).limit(limit)).all()
     return [_generation(row) for row in rows]
-
-
-def unfinished(tx: Transaction) -> Sequence[str]:
-    """Ids of generations that still work; read at start-up."""
-    states = [GenerationState.QUEUED, GenerationState.RUNNING]
-    return tx.execute(select(generations.c.id).where(generations.c.status.in_(states))).scalars().all()
 
 
 def move(
@@ -80,7 +78,7 @@ def move(
         values["completed_at"] = at
     if error is not None:
         values["error"] = error
-    tx.execute(update(generations).where(generations.c.id == generation.id).values(values))
+    tx.execute(_UPDATE, {"generation_id": generation.id, **values})
 
 
 def find_key(tx: Transaction, account_id: str, key: str) -> tuple[str, str, datetime] | None:

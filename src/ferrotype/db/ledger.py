@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import accounts, entries
 from ferrotype.domain.ledger import Balance, EntryKind
+
+# Statements are built once: building one costs as much as running it.
+_BALANCE: Final = (
+    select(accounts.c.available, accounts.c.held, accounts.c.spent)
+    .where(accounts.c.id == bindparam("account"))
+    .with_for_update()
+)
+_UPDATE: Final = update(accounts).where(accounts.c.id == bindparam("account"))
+_INSERT: Final = {
+    "sqlite": sqlite.insert(entries).on_conflict_do_nothing(index_elements=["key"]),
+    "postgresql": postgresql.insert(entries).on_conflict_do_nothing(index_elements=["key"]),
+}
 
 
 def open_account(tx: Transaction, account_id: str, name: str, at: datetime) -> None:
@@ -25,11 +38,7 @@ def account_named(tx: Transaction, name: str) -> str | None:
 
 def balance(tx: Transaction, account_id: str) -> Balance:
     """What the account has now; locks it against other writers."""
-    row = tx.execute(
-        select(accounts.c.available, accounts.c.held, accounts.c.spent)
-        .where(accounts.c.id == account_id)
-        .with_for_update()
-    ).one()
+    row = tx.execute(_BALANCE, {"account": account_id}).one()
     return Balance(row.available, row.held, row.spent)
 
 
@@ -46,10 +55,9 @@ def write(
 
     Raises InsufficientCredits for a hold that exceeds what is available.
     """
-    dialect = postgresql if tx.connection.dialect.name == "postgresql" else sqlite
     after = balance(tx, account_id).after(kind, credits)
     written = tx.execute(
-        dialect.insert(entries).on_conflict_do_nothing(index_elements=["key"]),
+        _INSERT[tx.connection.dialect.name],
         {
             "account_id": account_id,
             "generation_id": generation_id,
@@ -61,11 +69,7 @@ def write(
     ).rowcount
     if written != 1:
         return False
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id)
-        .values(available=after.available, held=after.held, spent=after.spent)
-    )
+    tx.execute(_UPDATE, {"account": account_id, **asdict(after)})
     return True
 
 

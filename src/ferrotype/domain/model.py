@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SourceType = Literal["trainedAlgorithmicMedia", "algorithmicMedia", "compositeWithTrainedAlgorithmicMedia"]
 Scalar = bool | int | float | str
@@ -40,6 +40,11 @@ class Capabilities(Frozen):
     aspect_ratios: list[str] | None = Field(
         default=None, description="The only ratios; every known one when omitted."
     )
+    size: Literal["free", "input", "derived"] = Field(
+        default="free",
+        description="Where the size comes from: `free`: the order, else the first ratio; `input`: the order,"
+        " else the first input picture; `derived`: the model's own doing, an order cannot ask for one.",
+    )
     max_per_call: int = Field(default=1, ge=1, description="Pictures that one provider call makes.")
     max_prompt: int = Field(default=10_000, ge=1, description="Characters.")
     prompt: Literal["required", "optional"] = "required"
@@ -49,9 +54,24 @@ class Capabilities(Frozen):
     min_images: int = Field(default=0, ge=0, description="Input pictures it needs.")
     max_images: int = Field(default=0, ge=0, description="Input pictures it takes.")
     mask: bool = False
+    needs_mask: bool = Field(default=False, description="It makes nothing without one.")
+    max_input_pixels: int | None = Field(
+        default=None, ge=1, description="An input with more is made smaller before it is sent."
+    )
+    max_input_side: int | None = Field(
+        default=None, ge=16, description="Pixels; an input with a longer side is made smaller likewise."
+    )
     previews: bool = False
     formats: list[str] = Field(default_factory=list, description="Formats that `format` may name.")
     params: dict[str, Parameter] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Capabilities:
+        if self.size != "free" and self.min_images < 1:
+            raise ValueError(f"size = {self.size!r} needs min_images of at least 1")
+        if self.needs_mask and not self.mask:
+            raise ValueError("needs_mask = true needs mask = true")
+        return self
 
 
 class Price(Frozen):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,16 +23,24 @@ T = TypeVar("T")
 #: Weight of the newest duration in the running mean that `retry_after` is estimated from.
 SMOOTHING: Final = 0.1
 FIRST_GUESS_S: Final = 0.05
+BACKGROUND_NICE: Final = 15
 
 
 class ImagingPool:
-    """`threads` calls run at once, `queue` more may wait; one beyond that is refused at once."""
+    """`threads` calls run at once, `queue` more may wait; one beyond that is refused at once.
 
-    def __init__(self, settings: ImagingSettings, *, clock: Clock | None = None) -> None:
-        self.threads = settings.threads
+    `background` is for work that nobody waits for: one thread, which yields the processor to all others.
+    """
+
+    def __init__(
+        self, settings: ImagingSettings, *, background: bool = False, clock: Clock | None = None
+    ) -> None:
+        self.threads = 1 if background else settings.threads
         self._bound = self.threads + settings.imaging_queue
         self._clock = clock or SystemClock()
-        self._executor = ThreadPoolExecutor(self.threads, thread_name_prefix="imaging")
+        self._executor = ThreadPoolExecutor(
+            self.threads, thread_name_prefix="imaging", initializer=_be_nice if background else None
+        )
         self._lock = Lock()
         self._pending = 0
         self._mean_s = FIRST_GUESS_S
@@ -78,3 +89,9 @@ class ImagingPool:
     def _release(self, _: object = None) -> None:
         with self._lock:
             self._pending -= 1
+
+
+def _be_nice() -> None:
+    """On Linux niceness belongs to the thread (setpriority(2), notes)."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)

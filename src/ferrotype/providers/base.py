@@ -11,6 +11,7 @@ A provider raises only ProviderProblem subclasses; every foreign exception stops
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -133,11 +134,13 @@ class Health:
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
     """How an origin's bytes are fetched. `trusted` hosts were named by the operator and may be on a
-    private network; any other address goes through the guard against request forgery."""
+    private network; any other address goes through the guard against request forgery. `tls` holds the
+    certificate authorities to believe where they are not the system's."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     trusted: bool = False
+    tls: ssl.SSLContext | None = None
 
 
 class Provider(Protocol):

@@ -19,7 +19,7 @@ from ferrotype.domain.problems import IdempotencyConflict
 from ferrotype.domain.states import GenerationState
 from ferrotype.engine.base import Engine, NewJob
 from ferrotype.services import credits
-from ferrotype.services.check import check_bounds, resolve
+from ferrotype.services.check import check_bounds, resolve, size_like
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
 from ferrotype.services.routing import Routing
@@ -74,6 +74,10 @@ class Admit:
         )
         resolved = resolve(order, model, self.catalogue)
         resolved |= await self.inputs.collect(order, account_id)
+        if resolved["width"] is None:
+            width, height = await self.inputs.size(resolved["images"][0])
+            size = size_like(width, height, model.capabilities)
+            resolved |= {"width": size[0], "height": size[1]}
         generation = self._generation(generation_id, account_id, order, model, resolved)
 
         def story(tx: Transaction) -> Admitted:

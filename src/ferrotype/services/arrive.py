@@ -93,10 +93,8 @@ class Arrive:
         now = self._clock.now()
         credits.release_asset(tx, generation, asset, now)
         self._journal.record(tx, "failed", generation.id, asset_id=asset.id, error=error)
-        left = assets.of_generations(tx, [generation.id])[generation.id]
-        if generation.status is GenerationState.SUCCEEDED and all(
-            other.state is AssetState.FAILED for other in left
-        ):
+        left = assets.states(tx, generation.id)
+        if generation.status is GenerationState.SUCCEEDED and set(left) == {AssetState.FAILED}:
             problem = never_arrived()
             generations.move(tx, generation, GenerationState.FAILED, now, error=problem.to_json())
             self._journal.record(tx, "failed", generation.id, error=problem.to_json())

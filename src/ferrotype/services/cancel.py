@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from ferrotype.db import generations
 from ferrotype.db.database import Database, Transaction
-from ferrotype.db.schema import jobs
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.problems import NotFound
 from ferrotype.domain.states import GENERATION, JobState
 from ferrotype.engine.base import Engine
-from ferrotype.services.conclude import Conclude
+from ferrotype.services.conclude import JOBS, Conclude
 
 
 class Cancel:
@@ -35,11 +32,7 @@ class Cancel:
         await self._database.write(story)
 
     def _cancel_jobs(self, tx: Transaction, generation: Generation) -> None:
-        rows = tx.execute(
-            select(jobs.c.id, jobs.c.state, jobs.c.payload)
-            .where(jobs.c.generation_id == generation.id, jobs.c.kind == "generate")
-            .order_by(jobs.c.id)
-        ).all()
+        rows = tx.execute(JOBS, {"of_generation": generation.id}).all()
         for row in rows:
             if row.state in (JobState.QUEUED, JobState.RUNNING):
                 now = self._engine.cancel(tx, row.id)

@@ -37,19 +37,22 @@ def check_bounds(order: Order, settings: ServiceSettings) -> None:
 def resolve(order: Order, model: Model, catalogue: Catalogue) -> dict[str, Any]:
     """The order with every choice made: what the generation keeps as its `input`.
 
+    `width` and `height` are None where they follow the input picture, whose size is not known yet; then
+    `size_like` gives them.
+
     Raises InvalidField or UnsupportedByModel naming the field and the limit.
     """
     can = model.capabilities
     _check_prompt(order, can)
     _check_wishes(order, model, catalogue)
-    width, height = _size(order, can, catalogue)
+    size = _size(order, can, catalogue)
     return {
         "prompt": order.prompt,
         "negative_prompt": order.negative_prompt,
         "num_images": order.num_images,
         "aspect_ratio": order.aspect_ratio,
-        "width": width,
-        "height": height,
+        "width": size[0] if size else None,
+        "height": size[1] if size else None,
         "style": order.style,
         "seed": secrets.randbelow(2**31) if order.seed is None else order.seed,
         "images": [],
@@ -91,6 +94,7 @@ def _check_wishes(order: Order, model: Model, catalogue: Catalogue) -> None:
         ),
         ("images", count < can.min_images, f"needs {can.min_images} input pictures", can.min_images),
         ("mask", order.mask is not None and not can.mask, "takes no mask", None),
+        ("mask", order.mask is None and can.needs_mask, "needs a mask", None),
         (
             "format",
             order.format is not None and order.format not in can.formats,
@@ -108,8 +112,26 @@ def _check_wishes(order: Order, model: Model, catalogue: Catalogue) -> None:
         )
 
 
-def _size(order: Order, can: Capabilities, catalogue: Catalogue) -> tuple[int, int]:
-    """Both sides in pixels."""
+def size_like(width: int, height: int, can: Capabilities) -> tuple[int, int]:
+    """The size in pixels of an order that names none, for a first input picture of `width` x `height`.
+
+    That of the picture, brought within what the model makes with its proportions kept as far as its
+    bounds allow; the picture's own where the model derives its size from it.
+    """
+    if can.size == "derived":
+        return width, height
+    if can.sizes is not None:
+        return _nearest(can.sizes, width / height)
+    return _within(width, height, can, max(1.0, can.min_side / min(width, height)))
+
+
+def _size(order: Order, can: Capabilities, catalogue: Catalogue) -> tuple[int, int] | None:
+    """Both sides in pixels; None where they follow the input picture."""
+    if can.size == "derived":
+        for field in ("width", "height", "aspect_ratio"):
+            if getattr(order, field) is not None:
+                raise UnsupportedByModel("The model's own size follows from its input.", field=field)
+        return None
     if (order.width is None) != (order.height is None):
         missing = "height" if order.height is None else "width"
         raise InvalidField("width and height come together.", field=missing)
@@ -118,6 +140,8 @@ def _size(order: Order, can: Capabilities, catalogue: Catalogue) -> tuple[int, i
             raise InvalidField("Give either aspect_ratio or both sides.", field="aspect_ratio")
         _check_size(order.width, order.height, can)
         return order.width, order.height
+    if can.size == "input" and order.aspect_ratio is None:
+        return None
     name = order.aspect_ratio or (can.aspect_ratios[0] if can.aspect_ratios else "1:1")
     allowed = can.aspect_ratios or list(catalogue.aspect_ratios)
     if name not in allowed:
@@ -126,17 +150,24 @@ def _size(order: Order, can: Capabilities, catalogue: Catalogue) -> tuple[int, i
         )
     ratio = catalogue.aspect_ratios[name]
     if can.sizes is not None:
-        return min(can.sizes, key=lambda size: abs(size[0] / size[1] - ratio.width / ratio.height))
-    scale = min(
-        1.0,
-        can.max_side / max(ratio.width, ratio.height),
-        (can.max_pixels / (ratio.width * ratio.height)) ** 0.5,
-    )
-    width, height = (
-        max(can.min_side, int(side * scale) // can.multiple * can.multiple)
-        for side in (ratio.width, ratio.height)
-    )
-    return width, height
+        return _nearest(can.sizes, ratio.width / ratio.height)
+    return _within(ratio.width, ratio.height, can)
+
+
+def _nearest(sizes: list[tuple[int, int]], proportion: float) -> tuple[int, int]:
+    return min(sizes, key=lambda size: abs(size[0] / size[1] - proportion))
+
+
+def _within(width: int, height: int, can: Capabilities, grow: float = 1.0) -> tuple[int, int]:
+    """That size in the model's bounds and multiples, enlarged by at most `grow`."""
+    scale = min(grow, can.max_side / max(width, height), (can.max_pixels / (width * height)) ** 0.5)
+    least = -(-can.min_side // can.multiple) * can.multiple
+
+    def side(length: int) -> int:
+        # A hair more than the product, so that 100 * (256 / 100) is not 255.
+        return max(least, int(length * scale * (1 + 1e-12)) // can.multiple * can.multiple)
+
+    return side(width), side(height)
 
 
 def _check_size(width: int, height: int, can: Capabilities) -> None:

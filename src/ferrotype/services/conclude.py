@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from ferrotype.db import assets, attempts, generations
 from ferrotype.db.database import Database, Transaction
@@ -27,6 +27,13 @@ from ferrotype.providers.base import Finished
 from ferrotype.services import credits
 from ferrotype.services.journal import Journal
 
+#: The provider calls of a generation, in the order of their pictures.
+JOBS: Final = (
+    select(jobs.c.id, jobs.c.state, jobs.c.payload, jobs.c.error)
+    .where(jobs.c.generation_id == bindparam("of_generation"), jobs.c.kind == "generate")
+    .order_by(jobs.c.id)
+)
+
 
 class Conclude:
     """Ends jobs of the kind `generate`: attempt, job, money and generation in one transaction."""
@@ -38,7 +45,8 @@ class Conclude:
         self._clock = clock
 
     async def succeeded(self, lease: Lease, attempt: Attempt, finished: Finished) -> None:
-        """The provider is done; without a single picture that is a failure all the same."""
+        """The provider is done; without a single picture that is a failure all the same. Ends in `finish`, which
+        fences: a lost lease rolls everything back."""
 
         def story(tx: Transaction) -> None:
             assert lease.generation_id is not None
@@ -50,7 +58,6 @@ class Conclude:
             elif made < count and problem is None:
                 problem = ProviderFailed(f"The provider made {made} of {count} pictures.")
             error = problem.to_json() if problem else None
-            self._engine.fence(tx, lease)
             attempt_ending = AttemptState.SUCCEEDED if made else AttemptState.FAILED
             attempts.move(
                 tx, attempt, attempt_ending, self._clock.now(), error=error, seconds=finished.seconds
@@ -100,7 +107,6 @@ class Conclude:
         error: dict[str, Any] | None,
     ) -> None:
         def story(tx: Transaction) -> None:
-            self._engine.fence(tx, lease)
             if attempt is not None:
                 attempts.move(tx, attempt, attempt_ending, self._clock.now(), error=error)
             self._end(tx, lease, ending, error)
@@ -125,16 +131,12 @@ class Conclude:
         """End the generation once all its jobs have ended."""
         if GENERATION.is_terminal(generation.status):
             return
-        rows = tx.execute(
-            select(jobs.c.state, jobs.c.error)
-            .where(jobs.c.generation_id == generation.id, jobs.c.kind == "generate")
-            .order_by(jobs.c.id)
-        ).all()
+        rows = tx.execute(JOBS, {"of_generation": generation.id}).all()
         states = [JobState(row.state) for row in rows]
         if not all(state in JOB.terminal for state in states):
             return
-        pictures = assets.of_generations(tx, [generation.id])[generation.id]
-        standing = sum(1 for asset in pictures if asset.state is not AssetState.FAILED)
+        pictures = assets.states(tx, generation.id)
+        standing = sum(state is not AssetState.FAILED for state in pictures)
         errors = [row.error for row in rows if row.error]
         error = _summary(generation, standing, errors)
         now = self._clock.now()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
-from ferrotype.domain.asset import Asset
+from ferrotype.domain.asset import Asset, Origin
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.ids import new_id
@@ -54,8 +54,6 @@ class Ingest:
         Raises ProviderFailed when inline bytes are no image, LeaseLost from the fence.
         """
         index = int(lease.payload["first"]) + output.index
-        if await self._database.read(lambda tx: assets.at_index(tx, generation.id, index)) is not None:
-            return  # announced before a restart
         asset = Asset(
             id=new_id(),
             account_id=generation.account_id,
@@ -74,19 +72,23 @@ class Ingest:
         if output.data is not None:
             asset = await self._keep(asset, output.data)
 
-        def story(tx: Transaction) -> None:
+        def story(tx: Transaction) -> bool:
             self._engine.fence(tx, lease)
+            if assets.has_index(tx, generation.id, index):
+                return False  # announced before a restart
             assets.add(tx, asset)
             self._journal.record(tx, "output", generation.id, asset_id=asset.id, index=index)
             if asset.state is AssetState.READY:
                 delivered(tx, self._engine, self._journal, generation, asset, self._clock, self._settings)
-                return
+                return True
             self._engine.enqueue(tx, follow_up("arrive", generation, asset, self._settings.arrive_starts))
             origin = asset.origin
             assert origin is not None
             tx.on_commit(lambda: self._start(asset.id, origin))
+            return True
 
-        await self._database.write(story)
+        if not await self._database.write(story) and output.data is not None:
+            await self._spool.remove(asset.id)
 
     async def _keep(self, asset: Asset, data: bytes) -> Asset:
         kind = sniff(data)
@@ -106,8 +108,8 @@ class Ingest:
             }
         )
 
-    def _start(self, asset_id: str, origin: object) -> None:
-        self._arrivals.start(asset_id, origin)  # type: ignore[arg-type]
+    def _start(self, asset_id: str, origin: Origin) -> None:
+        self._arrivals.start(asset_id, origin)
 
 
 def follow_up(kind: str, generation: Generation, asset: Asset, max_starts: int) -> NewJob:

@@ -283,8 +283,11 @@ class Run:
             seed=order["seed"] + first,
             num_images=count,
             format=order["format"],
-            images=await self._inputs.open(order["images"]),
-            mask=next(iter(await self._inputs.open([order["mask"]] if order["mask"] else [])), None),
+            images=await self._inputs.open(order["images"], model.capabilities),
+            mask=next(
+                iter(await self._inputs.open([order["mask"]] if order["mask"] else [], model.capabilities)),
+                None,
+            ),
             params=order["params"],
             options=deployment.options,
         )

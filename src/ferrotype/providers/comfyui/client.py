@@ -42,6 +42,7 @@ class Client:
         self._settings = settings
         self._headers = _authorization(settings, parsed)
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -52,16 +53,23 @@ class Client:
         """The absolute address of `path`, which starts with `/` and is encoded already."""
         return self._base + path
 
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """The certificate authorities of COMFYUI_CA_FILE, read once; None for the system's.
+
+        Raises ProviderUnavailable when the file cannot be used.
+        """
+        if self._tls is None and self._settings.ca_file is not None:
+            try:
+                self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
+            except OSError:  # ssl.SSLError is one
+                raise ProviderUnavailable("COMFYUI_CA_FILE is no usable certificate file.") from None
+        return self._tls
+
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            tls: ssl.SSLContext | bool = True
-            if self._settings.ca_file is not None:
-                try:
-                    tls = ssl.create_default_context(cafile=self._settings.ca_file)
-                except OSError:  # ssl.SSLError is one
-                    raise ProviderUnavailable("COMFYUI_CA_FILE is no usable certificate file.") from None
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=tls, limit=0),
+                connector=aiohttp.TCPConnector(ssl=self.tls or True, limit=0),
                 headers={"User-Agent": "ferrotype", **self._headers},
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=CONNECT_SECONDS, sock_read=self._settings.request_timeout

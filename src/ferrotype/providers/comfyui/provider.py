@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -144,8 +144,14 @@ class ComfyUIProvider:
         Returns once it is gone, or after some seconds when its node does not look: `watch` tells.
         Raises ProviderUnavailable when the server cannot be asked.
         """
+        # A server that chooses the prompt id itself may have told the run's watch before it told us.
+        ids = {request_id, request.attempt_id}
         for seconds in CANCEL_LOOKS:
             place = await self._finder.place(request_id, request.attempt_id)
+            if isinstance(place, Pending | Running):
+                ids.add(place.entry.prompt_id)
+            # First, since the watch may see that it is gone before the server's answer is here.
+            self._tell_canceled(ids)
             if isinstance(place, Pending):
                 await self._client.delete_pending(place.entry.prompt_id)
             elif isinstance(place, Running):
@@ -153,15 +159,14 @@ class ComfyUIProvider:
                 # interrupt between two nodes can get lost, so it is sent again at the next look.
                 await self._client.interrupt(place.entry.prompt_id)
             else:
-                self._tell_canceled(request_id)
                 return
-            self._tell_canceled(request_id)
+            self._tell_canceled(ids)
             if isinstance(place, Running):
                 await asyncio.sleep(seconds)
 
-    def _tell_canceled(self, request_id: str) -> None:
+    def _tell_canceled(self, ids: Collection[str]) -> None:
         for run in self._demux.runs():
-            if run.prompt_id == request_id:
+            if run.prompt_id in ids:
                 run.canceled = True
                 run.doubt()
 
@@ -169,7 +174,9 @@ class ComfyUIProvider:
         """The picture's address at the configured server, and only there, with our credentials."""
         if origin.provider != self.name or not origin.url.startswith("/view?"):
             raise ProviderFailed("That origin is not one of ComfyUI's.")
-        return FetchRequest(self._client.url(origin.url), dict(self._client.headers), trusted=True)
+        return FetchRequest(
+            self._client.url(origin.url), dict(self._client.headers), trusted=True, tls=self._client.tls
+        )
 
     async def health(self) -> Health:
         """Version and queue length."""

@@ -1,4 +1,4 @@
-"""The registry of simulated nodes: enough for text to image, image to image, inpainting, upscaling and batches."""
+"""The registry of simulated nodes: enough for text to image, edits, inpainting, upscaling and batches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,5 @@ from . import images, latents, models, outputs, upscale
 from .base import Node
 
 REGISTRY: dict[str, Node] = {
-    node.name: node
-    for node in [*models.NODES, *latents.NODES, *images.NODES, *upscale.NODES, *outputs.NODES]
+    node.name: node for node in [*models.NODES, *latents.NODES, *images.NODES, *upscale.NODES, *outputs.NODES]
 }

@@ -21,7 +21,7 @@ _FACTOR = re.compile(r"(?<![0-9])([1-8])x|x([1-8])(?![0-9])", re.IGNORECASE)
 
 
 def factor_of(model_name: str) -> int:
-    """How many times larger a model of that name makes a side: `4x-UltraSharp`, `RealESRGAN_x2plus`; else 4."""
+    """By how much a model of that name enlarges: `4x-UltraSharp`, `RealESRGAN_x2plus`; 4 if it is silent."""
     found = _FACTOR.search(model_name)
     return int(found[1] or found[2]) if found else FACTOR
 
