@@ -121,7 +121,9 @@ class Ferrotype:
         self.spool = Spool(
             settings.data_dir / "spool", storage.spool_max_bytes, min_free_bytes=storage.min_free_disk_bytes
         )
-        self.store: Store = DiskStore(settings.data_dir / "assets")
+        self.store: Store = DiskStore(
+            settings.data_dir / "assets", min_free_bytes=storage.min_free_disk_bytes
+        )
         self.stores: Mapping[str, Store] = {self.store.name: self.store}
         self.cache = MemoryCache(storage.memory_cache_bytes, storage.memory_cache_object_bytes)
         for name in ("entries", "bytes", "max_bytes", "hits", "misses"):
@@ -135,6 +137,7 @@ class Ferrotype:
             _content_type,
             max_bytes=settings.net.max_fetch_bytes,
             on_complete=self._remember,
+            max_body_bytes=self.cache.max_object_bytes,
         )
 
     def _build_services(self) -> None:
@@ -289,9 +292,9 @@ class Ferrotype:
 
 
 def _content_type(head: bytes) -> str | None:
-    """What an arriving picture's first bytes are; drawings are not taken from providers either."""
+    """What an arriving picture's first bytes are, None for what is not accepted from users either."""
     kind = sniff(head)
-    return kind.content_type if kind is not None and kind.content_type != "image/svg+xml" else None
+    return kind.content_type if kind is not None and kind.loader is not None else None
 
 
 async def open_database(settings: AppSettings) -> SqliteDatabase:

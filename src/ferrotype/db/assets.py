@@ -15,9 +15,8 @@ from ferrotype.domain.asset import Asset, Credit, Origin, Placeholder
 from ferrotype.domain.states import ASSET, AssetState
 
 # Statements are built once: building one costs as much as running it.
-_ROWS: Final = select(
-    *assets.c, exists().where(copies.c.asset_id == assets.c.id).correlate(assets).label("stored")
-)
+_STORED: Final = exists().where(copies.c.asset_id == assets.c.id).correlate(assets)
+_ROWS: Final = select(*assets.c, _STORED.label("stored"))
 _INSERT: Final = insert(assets)
 _BY_ID: Final = _ROWS.where(assets.c.id == bindparam("asset_id"))
 _OF_GENERATION: Final = assets.c.generation_id == bindparam("generation_id")
@@ -41,13 +40,11 @@ def get(tx: Transaction, asset_id: str) -> Asset | None:
     return _asset(row) if row else None
 
 
-def of_generation(tx: Transaction, generation_id: str) -> list[Asset]:
-    """A generation's assets, by index."""
-    return [_asset(row) for row in tx.execute(_BY_GENERATION, {"generation_id": generation_id})]
-
-
 def of_generations(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, list[Asset]]:
     """The assets of each generation, by index."""
+    if len(generation_ids) == 1:  # the usual case, and `in_` would be expanded each time
+        only = generation_ids[0]
+        return {only: [_asset(row) for row in tx.execute(_BY_GENERATION, {"generation_id": only})]}
     found: dict[str, list[Asset]] = {generation_id: [] for generation_id in generation_ids}
     statement = _ROWS.where(assets.c.generation_id.in_(generation_ids)).order_by(assets.c.index)
     for row in tx.execute(statement):

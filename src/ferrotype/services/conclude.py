@@ -45,8 +45,10 @@ class Conclude:
         self._clock = clock
 
     async def succeeded(self, lease: Lease, attempt: Attempt, finished: Finished) -> None:
-        """The provider is done; without a single picture that is a failure all the same. Ends in `finish`, which
-        fences: a lost lease rolls everything back."""
+        """The provider is done; without a single picture that is a failure all the same.
+
+        Like every ending here it goes through `finish`, which fences: a lost lease rolls all of it back.
+        """
 
         def story(tx: Transaction) -> None:
             assert lease.generation_id is not None
