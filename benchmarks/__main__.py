@@ -9,7 +9,7 @@ import time
 import uvloop
 
 from benchmarks import batch, exists_to_served, memory_hit, submit_to_provider
-from benchmarks.report import console, load, render, save, show
+from benchmarks.report import Others, console, load, render, save, show
 
 BENCHMARKS = {
     "exists_to_served": exists_to_served.measure,
@@ -31,15 +31,18 @@ def main() -> None:
     if before > QUIET:
         console.print(f"[yellow]The machine is busy (load {before}): take these figures with care.[/]")
     for name in names:
-        started = time.monotonic()
+        started, others = time.monotonic(), Others()
         console.rule(name)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(BENCHMARKS[name]())
         if result is None:
             continue
         show(result)
-        console.print(f"[dim]{time.monotonic() - started:.0f} s[/]")
-        save(result, before)
+        used = others.cores()
+        console.print(
+            f"[dim]{time.monotonic() - started:.0f} s; other processes used {used} cores meanwhile[/]"
+        )
+        save(result, before, used)
     render(list(BENCHMARKS))
     console.print("written to benchmarks/results/README.md")
 

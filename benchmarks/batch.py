@@ -26,9 +26,9 @@ async def measure() -> Result:
         f"{PICTURES} pictures of 1 s each in one order",
         f"One order with `num_images: {PICTURES}`; the ComfyUI simulator works on {PICTURES} prompts at once"
         f" and takes {STEPS} steps of {1000 // STEPS} ms for each, and then its own time to paint and save"
-        f" them ({SIDE} px, so that painting takes little). `FERROTYPE_CLASSES=heavy=N` gives the seats; on four"
-        f" of them ten pictures take three turns. Median of {ROUNDS} orders that wait for the reply, and of"
-        " as many that are followed over server-sent events.",
+        f" them ({SIDE} px, so that painting takes little). `FERROTYPE_CLASSES=heavy=N` gives the seats; on"
+        f" four of them ten pictures take three turns. Median of {ROUNDS} orders that wait for the reply, and"
+        " of as many that are followed over server-sent events.",
     )
     grid = Grid(
         "seconds since the client began to send, median (slowest)",
@@ -38,7 +38,8 @@ async def measure() -> Result:
             "first `output`",
             "last `output`",
             "`succeeded`",
-            "provider alone",
+            "first / last call arrives",
+            "first call to last picture saved",
             "most at once",
         ],
         [],
@@ -50,7 +51,7 @@ async def measure() -> Result:
 
 
 async def _seats(seats: int, wanted: float, result: Result, grid: Grid) -> None:
-    replies, provider = [], []
+    replies, provider, first_call, last_call = [], [], [], []
     moments: dict[str, list[float]] = {"first": [], "last": [], "succeeded": []}
     most = 0
     with console.status(f"{seats} seats"):
@@ -62,7 +63,10 @@ async def _seats(seats: int, wanted: float, result: Result, grid: Grid) -> None:
                 await parts.order(**_body(100 * number + 100))
                 replies.append(time.monotonic() - started)
                 marks = (await parts.journal())["marks"]
-                provider.append(max(m["t"] for m in marks) - min(m["t"] for m in marks))
+                calls = [mark["t"] for mark in marks if mark["what"] == "queued"]
+                first_call.append(min(calls) - started)
+                last_call.append(max(calls) - started)
+                provider.append(max(mark["t"] for mark in marks if mark["what"] == "saved") - min(calls))
                 most = max(most, _most_at_once(marks))
                 for what, seconds in (await _followed(parts, 100 * number + 5000)).items():
                     moments[what].append(seconds)
@@ -71,8 +75,10 @@ async def _seats(seats: int, wanted: float, result: Result, grid: Grid) -> None:
         Figure(f"all {PICTURES} on {seats} seats, reply", percentile(replies, 0.5), "s", wanted),
         Figure(f"first picture event on {seats} seats", percentile(first, 0.5), "s", FIRST_SECONDS),
     ]
-    columns = [replies, first, moments["last"], moments["succeeded"], provider]
+    columns = [replies, first, moments["last"], moments["succeeded"]]
     cells = [f"{percentile(values, 0.5):.3f} ({max(values):.3f})" for values in columns]
+    cells.append(f"{percentile(first_call, 0.5):.3f} / {percentile(last_call, 0.5):.3f}")
+    cells.append(f"{percentile(provider, 0.5):.3f} ({max(provider):.3f})")
     grid.rows.append([str(seats), *cells, str(most)])
     result.raw[f"{seats} seats"] = {"reply": replies, "provider": provider, **moments}
 

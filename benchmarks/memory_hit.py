@@ -254,10 +254,10 @@ def _result(loads: Mapping[str, Mapping[str, list[Load]]], sizes: Mapping[str, i
         "A picture in memory, and a 304, on one core",
         f"wrk with {CONNECTIONS} connections on core {LOAD_CORE} for {SECONDS} s each, against one server at"
         f" a time on core {SERVER_CORE}, in turn (ours, bare, nginx; {ROUNDS} rounds). Bare is an ASGI"
-        " application that does nothing but send constant bytes with two headers, on the same server with the same options and"
-        " event loop (`benchmarks/launch/bare.py`); nginx serves the same file with sendfile and an open-file"
-        " cache from one worker. Ours sends all its headers, counts and times each request. Every server was"
-        " seen to send exactly the picture's bytes.",
+        " application that does nothing but send constant bytes with two headers, on the same server with the"
+        " same options and event loop (`benchmarks/launch/bare.py`); nginx serves the same file with sendfile"
+        " and an open-file cache from one worker. Ours sends all its headers, counts and times each request."
+        " Every server was seen to send exactly the picture's bytes.",
         figures=figures,
         grids=[grid],
         notes=[

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from rich.table import Table
 from benchmarks.processes import ROOT
 
 RESULTS = Path(__file__).parent / "results"
+PROC_STAT = Path("/proc/stat")
 console = Console(width=120)
 
 
@@ -96,6 +99,33 @@ def load() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+class Others:
+    """How many cores other processes used meanwhile, on average; ours are this one and its ended children."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._ours = time.monotonic(), _busy_seconds(), _our_seconds()
+
+    def cores(self) -> float | None:
+        """Since the start; None where the system does not tell."""
+        if not PROC_STAT.exists():
+            return None
+        busy, ours = _busy_seconds() - self._busy, _our_seconds() - self._ours
+        return round(max(0.0, busy - ours) / (time.monotonic() - self._began), 2)
+
+
+def _busy_seconds() -> float:
+    """All that all cores did (proc(5): all but idle and iowait; guest is in user already)."""
+    if not PROC_STAT.exists():
+        return 0.0
+    fields = [int(field) for field in PROC_STAT.read_text().splitlines()[0].split()[1:]]
+    return (sum(fields[:3]) + sum(fields[5:8])) / os.sysconf("SC_CLK_TCK")
+
+
+def _our_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     info = Path("/proc/cpuinfo")
@@ -136,12 +166,13 @@ def show(result: Result) -> None:
         console.print(f"[dim]{note}[/]")
 
 
-def save(result: Result, load_before: float) -> None:
+def save(result: Result, load_before: float, others: float | None) -> None:
     """Write `results/<name>.json` and the page of all results."""
     RESULTS.mkdir(exist_ok=True)
     stated = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_before": load_before,
+        "cores_used_by_others": others,
         "machine": machine(),
     }
     text = json.dumps({**asdict(result), **stated}, indent=1, ensure_ascii=False)
@@ -174,7 +205,8 @@ def _section(stored: dict[str, Any]) -> list[str]:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     return [
         *lines,
-        f"{stored['measured_at']}, load {stored['load_before']} before, commit {about['commit']};"
+        f"{stored['measured_at']}, load {stored['load_before']} before, other processes used"
+        f" {stored['cores_used_by_others']} cores meanwhile, commit {about['commit']};"
         f" {about['cpu']}, {about['cores']} cores, {about['kernel']}, data on {about['data folder']},"
         f" {about['python']}, {packages}.",
         "",

@@ -12,6 +12,8 @@ import pyvips
 from ferrotype.catalogue import CatalogueSettings, load_catalogue
 from ferrotype.config import ConfigError
 from ferrotype.domain.model import Capabilities
+from ferrotype.domain.problems import Overloaded
+from ferrotype.imaging.prescale import prescale
 from ferrotype.services.check import size_like
 from ferrotype.sim.comfyui import ComfySim, NodeError, Script
 from tests.flows.harness import Client, running
@@ -287,6 +289,31 @@ async def test_a_turned_photo_is_sent_upright_and_a_mask_within_the_limits_too(
         assert generation["status"] == "succeeded", generation["error"]
         assert (generation["input"]["width"], generation["input"]["height"]) == (600, 800)
     assert [size(data) for data in sent(sim)] == [(300, 400), (300, 400)]
+
+
+async def test_an_accepted_order_waits_while_the_imaging_pool_is_full(
+    tmp_path: Path, sim: ComfySim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text(CATALOGUE.replace("LIMITS", "max_input_side = 100").replace("TARGET", "img2img"))
+    refusals = 3
+
+    async with running(tmp_path / "data", COMFYUI_URL=sim.url, FERROTYPE_CATALOGUE=str(path)) as client:
+        source = await upload(client, noise(400, 300).pngsave_buffer())
+        run = client.app.pool.run
+
+        async def full(call: Any, *args: Any, **kwargs: Any) -> Any:
+            nonlocal refusals
+            if call is prescale and refusals:
+                refusals -= 1
+                raise Overloaded("full", limit=1, retry_after=0.001)
+            return await run(call, *args, **kwargs)
+
+        monkeypatch.setattr(client.app.pool, "run", full)
+        reply = await client.order(operation="edit", model="studio/small", prompt="a", image=source["id"])
+        assert reply.json["status"] == "succeeded", reply.json["error"]
+    assert refusals == 0
+    assert [size(data) for data in sent(sim)] == [(100, 75)]
 
 
 # A server behind a proxy

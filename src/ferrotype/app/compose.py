@@ -65,7 +65,7 @@ log = structlog.get_logger(__name__)
 
 
 class Ferrotype:
-    """Everything of one process. `start` opens it, `stop` drains it; between them `front` serves."""
+    """Everything of one process. `start` opens it, `drain` and `close` end it; meanwhile `front` serves."""
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
@@ -222,12 +222,17 @@ class Ferrotype:
         delivery = DeliveryApp(self.deliver, self.cache, self.telemetry)
         self.front = Front(delivery, build_api(self.context), self.settings.http, self.telemetry)
 
-    async def stop(self) -> None:
-        """Let running jobs end within the drain time, hand the others back, close everything."""
+    async def drain(self, seconds: float) -> None:
+        """Let running jobs end within `seconds`, hand the others back, then end the waits and streams that
+        are still open. May be called again with fewer seconds while it runs."""
+        await self.worker.drain(seconds)
+        self.bus.close()
+
+    async def close(self) -> None:
+        """Close everything; what still runs is resumed at the next start."""
         if not self._started:
             return
         self._started = False
-        await self.worker.drain(self.settings.http.drain_seconds)
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

@@ -6,12 +6,15 @@ import errno
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ferrotype.config import ConfigError
 
-NAME = "ferrotype.lock"
+NAME: Final = "ferrotype.lock"
+LOCK_TRIES: Final = 5
+LOCK_PAUSE: Final = 0.02
 
 
 class DataFolder:
@@ -34,15 +37,15 @@ class DataFolder:
                 f"FERROTYPE_DATA_DIR: {self.root} cannot be written to ({error.strerror})."
             ) from None
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except OSError as error:
             os.close(fd)
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             owner = running_server(self.root) or {}
+            what = f"the server at {owner['url']}" if owner.get("url") else "another command"
             raise ConfigError(
-                f"FERROTYPE_DATA_DIR: {self.root} belongs to a running server"
-                f" ({owner.get('url', 'address not known yet')}, process {owner.get('pid', '?')})."
+                f"FERROTYPE_DATA_DIR: {self.root} is in use by {what} (process {owner.get('pid', '?')})."
             ) from None
         self._fd = fd
         self.announce(None)
@@ -61,8 +64,20 @@ class DataFolder:
             self._fd = None
 
 
+def _lock(fd: int) -> None:
+    """Lock the file. `running_server` elsewhere holds it for a moment, so one refusal proves nothing."""
+    for _ in range(LOCK_TRIES - 1):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def running_server(root: Path) -> dict[str, Any] | None:
-    """{pid, url} of the process that owns the folder; None where there is none."""
+    """{pid, url} of the process that owns the folder, url None while it does not listen; None where nobody
+    owns it."""
     try:
         fd = os.open(root / NAME, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -71,8 +86,11 @@ def running_server(root: Path) -> dict[str, Any] | None:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            found = json.loads(os.pread(fd, 512, 0) or b"{}")
-            return found if isinstance(found, dict) else None
+            try:
+                found = json.loads(os.pread(fd, 512, 0))
+            except ValueError:  # its owner has locked it and not written yet
+                found = {}
+            return found if isinstance(found, dict) else {}
         return None
     finally:
         os.close(fd)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
 
 import structlog
 from granian.constants import HTTPModes, Interfaces
@@ -18,6 +21,9 @@ from ferrotype.app.settings import AppSettings
 from ferrotype.config import ConfigError
 from ferrotype.net.logging import granian_logging
 
+#: For requests to be answered once nothing they could wait for is left, and for connections to close.
+CLOSE_SECONDS: Final = 5.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -26,14 +32,14 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until `while_serving` returns, then drain.
 
-    A second signal skips the drain. Raises ConfigError before anything is opened.
+    A second signal skips the drain. Raises ConfigError when it cannot serve; then nothing is left open.
     """
     settings.http.check_access()
     check_port(settings.http.host, settings.http.port)
     application = Ferrotype(settings)
+    signals = Signals()
     await application.start()
     server = _server(application)
-    signals = Signals()
     serving = asyncio.create_task(server.serve(), name="http server")
     try:
         await _listening(settings, serving)
@@ -61,17 +67,26 @@ async def _call(story: Callable[[Ferrotype], Awaitable[None]], application: Ferr
 async def _stop(
     application: Ferrotype, server: Server, serving: asyncio.Task[None], signals: Signals
 ) -> None:
-    """Jobs first, while streams and waiting replies still live; then the door."""
-    draining = asyncio.create_task(application.stop(), name="drain")
+    """New orders are refused, jobs end or are handed back, waiting replies and streams are answered, the
+    door is closed, and only then what all of them stood on."""
+    application.front.stop()
+    draining = asyncio.create_task(application.drain(application.settings.http.drain_seconds), name="drain")
     impatient = asyncio.create_task(signals.second.wait(), name="second signal")
     await asyncio.wait((draining, impatient), return_when=asyncio.FIRST_COMPLETED)
+    impatient.cancel()
     if not draining.done():
         log.warning("a second signal: jobs that still run are resumed at the next start")
         draining.cancel()
-    impatient.cancel()
-    await asyncio.gather(draining, impatient, return_exceptions=True)
+        await asyncio.wait((draining,))
+        draining = asyncio.create_task(application.drain(0), name="drain at once")
+    await asyncio.wait((draining,))
+    if not draining.cancelled() and draining.exception() is not None:
+        log.error("the drain broke; jobs are resumed at the next start", exc_info=draining.exception())
+    with suppress(TimeoutError):
+        await asyncio.wait_for(application.front.idle(), CLOSE_SECONDS)
     server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait((serving,), timeout=5)
+    await asyncio.wait((serving,), timeout=CLOSE_SECONDS)
+    await application.close()
 
 
 class Signals:
@@ -91,6 +106,7 @@ class Signals:
 
 def _server(application: Ferrotype) -> Server:
     http = application.settings.http
+    logging.getLogger("_granian").addFilter(_is_news)
     return Server(
         application.front,
         address=http.host,
@@ -104,6 +120,12 @@ def _server(application: Ferrotype) -> Server:
         log_level=LogLevels.warning,
         log_dictconfig=granian_logging(),
     )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Granian warns at each start that embedding it is experimental. We know: its version is pinned, and
+    signals and the drain are ours and tested."""
+    return record.msg != "Embedded server is experimental!"
 
 
 def address(settings: AppSettings) -> str:

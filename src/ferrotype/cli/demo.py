@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import aiohttp
 from rich.console import Console
-from rich.panel import Panel
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from ferrotype.app.compose import Ferrotype
 from ferrotype.app.server import address, serve
@@ -36,13 +35,22 @@ console = Console()
 
 @dataclass
 class Shown:
-    """One row of the closing table; times in milliseconds."""
+    """One entry of the closing list; times in milliseconds."""
 
     prompt: str
     url: str = ""
     answered: float = 0.0
     fetched: float = 0.0
     detail: str = ""
+
+    def told(self) -> str:
+        """Its figures."""
+        return f"made in {self.answered:.0f} ms, loads in {self.fetched:.0f} ms, {self.detail}"
+
+
+def say(text: str) -> None:
+    """One line, never cut or wrapped: URLs stay whole in a narrow terminal."""
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 async def demo(*, host: str | None, port: int | None, data_dir: Path | None, once: bool) -> None:
@@ -63,13 +71,11 @@ async def demo(*, host: str | None, port: int | None, data_dir: Path | None, onc
         await _show(application)
         if once:
             return
-        console.print(
-            Panel(
-                f"[bold]{address(settings)}[/] is up: [bold]{address(settings)}/docs[/] to try the API, "
-                "Ctrl-C to stop.",
-                expand=False,
-            )
-        )
+        say("")
+        say(f"The server stays up at [bold]{address(settings)}[/]")
+        if settings.http.api_key is None:
+            say(f"Try the API at [bold]{address(settings)}/docs[/]")
+        say("Ctrl-C stops it.")
         await asyncio.Event().wait()
 
     await serve(settings, while_serving=story)
@@ -80,15 +86,11 @@ async def _show(application: Ferrotype) -> None:
     key = application.settings.http.api_key
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     providers = ", ".join(application.providers)
-    console.print(f"Ferrotype at [bold]{base}[/], providers: {providers}")
-    columns = (
-        SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-    )
+    say(f"Ferrotype at [bold]{base}[/], pictures by {providers}")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     async with aiohttp.ClientSession(headers=headers) as http:
-        with Progress(*columns, console=console) as progress:
+        quiet = not console.is_terminal
+        with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
             tasks = [progress.add_task(order["prompt"], total=1.0) for order in PROMPTS]
             rows = await asyncio.gather(
                 *(
@@ -96,12 +98,15 @@ async def _show(application: Ferrotype) -> None:
                     for order, task in zip(PROMPTS, tasks, strict=True)
                 )
             )
-    table = Table("prompt", "permanent URL", "picture after", "loads in", "")
     for row in rows:
-        table.add_row(row.prompt, row.url, f"{row.answered:.0f} ms", f"{row.fetched:.1f} ms", row.detail)
-    console.print(table)
+        say("")
+        if row.url:
+            say(f"[green]✓[/] [bold]{escape(row.prompt)}[/]  [dim]{escape(row.told())}[/]")
+            say(f"  {row.url}")
+        else:
+            say(f"[red]✗[/] [bold]{escape(row.prompt)}[/]  {escape(row.detail)}")
     if any(not row.url for row in rows):
-        raise Problem("Not every picture could be made; the table says why.")
+        raise Problem("Not every picture could be made; the list says why.")
 
 
 async def _order(
@@ -132,7 +137,7 @@ async def _load(http: aiohttp.ClientSession, shown: Shown) -> None:
         body = await reply.read()
         reply.raise_for_status()
     shown.fetched = (time.perf_counter() - started) * 1000
-    shown.detail = f"{reply.content_type}, {len(body) / 1024:.0f} KiB"
+    shown.detail = f"{reply.content_type.removeprefix('image/')} of {len(body) / 1024:.0f} KiB"
 
 
 def _free(settings: AppSettings) -> bool:

@@ -15,7 +15,6 @@ from typing import Final
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ferrotype import __version__
 from ferrotype.app.lock import running_server
@@ -27,7 +26,7 @@ from ferrotype.domain.clock import SystemClock
 from ferrotype.providers.comfyui import Library
 from ferrotype.providers.registry import configured_providers
 
-MARKS: Final = {"ok": "[green]ok[/]", "warn": "[yellow]warning[/]", "fail": "[red]failed[/]"}
+MARKS: Final = {"ok": "[green]ok       [/]", "warn": "[yellow]warning  [/]", "fail": "[red]failed   [/]"}
 
 
 @dataclass(frozen=True)
@@ -39,19 +38,23 @@ class Finding:
     mend: str = ""
 
 
+def tell(name: str, finding: Finding) -> None:
+    """A line of its own for the finding and for its remedy, so that addresses and paths stay whole."""
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{MARKS[finding.mark]} {name:<14}{escape(finding.detail)}")
+    if finding.mend:
+        console.print(f"{'':<24}[bold]to mend it:[/] {escape(finding.mend)}")
+
+
 async def doctor(data_dir: Path | None) -> None:
-    """Print a table; exit code 1 when something failed."""
-    table = Table("check", "", "found", "how to mend it")
+    """Print what is found; exit code 1 when something failed."""
     failed = False
     try:
         settings = load_settings(storage={"data_dir": data_dir})
     except ConfigError as error:
-        table.add_row(
-            "configuration", MARKS["fail"], escape(str(error)), "correct that setting, then run this again"
-        )
-        Console().print(table)
+        tell("configuration", Finding("fail", str(error), "correct that setting, then run this again"))
         raise typer.Exit(1) from None
-    table.add_row("configuration", MARKS["ok"], "every setting can be used", "")
+    tell("configuration", Finding("ok", "every setting can be used"))
     for name, check in CHECKS.items():
         try:
             findings = await check(settings)
@@ -61,8 +64,7 @@ async def doctor(data_dir: Path | None) -> None:
             ]
         for finding in findings:
             failed = failed or finding.mark == "fail"
-            table.add_row(name, MARKS[finding.mark], escape(finding.detail), escape(finding.mend))
-    Console().print(table)
+            tell(name, finding)
     if failed:
         raise typer.Exit(1)
 

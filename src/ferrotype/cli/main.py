@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.markup import escape
 
 from ferrotype import __version__
 from ferrotype.config import ConfigError
-from ferrotype.domain.problems import Problem
+from ferrotype.domain.problems import Problem, Unauthorized
 
 app = typer.Typer(
     name="ferrotype",
@@ -35,20 +36,47 @@ def main() -> None:
     try:
         app()
     except ConfigError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}")
+        complain(str(error))
         sys.exit(2)
     except Problem as problem:
-        where = f" [dim]({escape(problem.field)})[/]" if problem.field else ""
-        errors.print(f"[red]{problem.title}:[/] {escape(problem.detail)}{where}")
+        complain(described(problem))
         sys.exit(1)
 
 
+def complain(text: str) -> None:
+    """One line on stderr, never wrapped: it can be searched for, and what it names can be copied."""
+    errors.print(f"[red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def described(problem: Problem) -> str:
+    """A problem in one line: what is wrong, with which field, and what can be chosen instead."""
+    text = problem.detail
+    if problem.field and problem.field.lower() not in text.lower():
+        text += f" ({problem.field})"
+    if isinstance(problem, Unauthorized):
+        text += " Set FERROTYPE_API_KEY to the server's key."
+    if isinstance(problem.limit, list) and problem.limit and all(isinstance(c, str) for c in problem.limit):
+        text += f" There is: {', '.join(problem.limit)}."
+    return text
+
+
 def run(story: Coroutine[Any, Any, None]) -> None:
-    """Run a command's story on the fast event loop."""
+    """Run a command's story on the fast event loop. SIGINT and SIGTERM cancel it: exit code 130, unless the
+    story takes them for its ordinary end."""
     import uvloop
 
+    async def cancelable() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await story
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(story)
+        try:
+            runner.run(cancelable())
+        except asyncio.CancelledError:
+            raise typer.Exit(130) from None
 
 
 def version(shown: bool) -> None:

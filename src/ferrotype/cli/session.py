@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ import aiohttp
 from ferrotype.app.compose import Ferrotype
 from ferrotype.app.lock import running_server
 from ferrotype.app.settings import AppSettings
+from ferrotype.config import ConfigError
 from ferrotype.domain.event import TERMINAL_EVENTS
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.order import Order
-from ferrotype.domain.problems import MalformedRequest, Problem, ServerProblem, from_json
+from ferrotype.domain.problems import MalformedRequest, Overloaded, Problem, ServerProblem, from_json
 
 Event = tuple[str, dict[str, Any]]
 
@@ -25,10 +27,16 @@ class Session(Protocol):
     """Where orders go."""
 
     where: str
+    #: What makes the URLs of its envelopes absolute; empty where nobody serves them.
+    base_url: str
 
     def order(self, body: dict[str, Any]) -> AsyncIterator[Event]:
         """Order, then yield (event type, data) up to the terminal event, whose data has `generation`.
         The first event is `accepted`, with the envelope. Raises Problem."""
+        ...
+
+    async def cancel(self, generation_id: str) -> None:
+        """Ask for the order's end."""
         ...
 
     async def fetch(self, asset: dict[str, Any]) -> bytes:
@@ -42,15 +50,15 @@ class Remote:
     def __init__(self, http: aiohttp.ClientSession, base_url: str) -> None:
         self.where = base_url
         self._http = http
-        self._base = base_url.rstrip("/")
+        self.base_url = self._base = base_url.rstrip("/")
 
     async def order(self, body: dict[str, Any]) -> AsyncIterator[Event]:
         headers = {"Prefer": "respond-async", "Idempotency-Key": new_id()}
         async with self._http.post(f"{self._base}/v1/generations", json=body, headers=headers) as reply:
             envelope = await _json(reply)
         yield "accepted", {"generation": envelope}
-        events = f"{self._base}/v1/generations/{envelope['id']}/events"
-        async with self._http.get(events) as stream:
+        where = f"{self._base}/v1/generations/{envelope['id']}"
+        async with self._http.get(f"{where}/events") as stream:
             if stream.status != 200:
                 await _json(stream)
             async for type, data in _events(stream):
@@ -58,6 +66,11 @@ class Remote:
                 state = data.get("generation", {}).get("status")
                 if (type in TERMINAL_EVENTS or state in TERMINAL_EVENTS) and "asset_id" not in data:
                     return
+        raise Overloaded(f"The server stopped. It finishes the order when it is back: {where}")
+
+    async def cancel(self, generation_id: str) -> None:
+        async with self._http.post(f"{self._base}/v1/generations/{generation_id}/cancel") as reply:
+            await _json(reply)
 
     async def fetch(self, asset: dict[str, Any]) -> bytes:
         async with self._http.get(f"{self._base}/images/{asset['id']}") as reply:
@@ -71,6 +84,7 @@ class InProcess:
 
     def __init__(self, application: Ferrotype) -> None:
         self.where = "this process"
+        self.base_url = ""
         self._app = application
 
     async def order(self, body: dict[str, Any]) -> AsyncIterator[Event]:
@@ -95,6 +109,9 @@ class InProcess:
                 if event.terminal:
                     return
 
+    async def cancel(self, generation_id: str) -> None:
+        await self._app.context.cancel(generation_id, self._app.account_id)
+
     async def fetch(self, asset: dict[str, Any]) -> bytes:
         arrival = self._app.arrivals.get(asset["id"])
         if arrival is not None:
@@ -108,8 +125,9 @@ class InProcess:
 @asynccontextmanager
 async def open_session(settings: AppSettings, server: str | None) -> AsyncIterator[Session]:
     """The named server, else the one that owns the data folder, else this process."""
-    found = running_server(settings.data_dir) or {}
-    url = server or found.get("url")
+    if server is not None and not server.startswith(("http://", "https://")):
+        raise ConfigError(f"--server: {server!r} is no address; write http://host:port.")
+    url = server or (running_server(settings.data_dir) or {}).get("url")
     if url:
         key = settings.http.api_key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -117,15 +135,26 @@ async def open_session(settings: AppSettings, server: str | None) -> AsyncIterat
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
             try:
                 yield Remote(http, url)
-            except aiohttp.ClientConnectionError as error:
-                raise ServerProblem(f"{url} cannot be reached: {error}") from None
+            except aiohttp.ClientConnectorError as error:
+                raise ServerProblem(f"{url} cannot be reached: {_reason(error)}.") from None
+            except (aiohttp.InvalidURL, ValueError) as error:
+                raise ConfigError(f"--server: {url!r} is no address ({error}).") from None
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise ServerProblem(f"{url} broke off: {error or type(error).__name__}.") from None
         return
     application = Ferrotype(settings)
     await application.start()
     try:
         yield InProcess(application)
     finally:
-        await application.stop()
+        await application.drain(settings.http.drain_seconds)
+        await application.close()
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    """What the operating system says, without its numbers."""
+    number = error.os_error.errno
+    return os.strerror(number) if number and number > 0 else str(error.os_error)
 
 
 async def _events(stream: aiohttp.ClientResponse) -> AsyncIterator[Event]:

@@ -9,6 +9,10 @@ from typing import Protocol
 from ferrotype.domain.event import Event
 
 
+class Closed(Exception):
+    """The bus was closed: this process stops and tells no more."""
+
+
 class Subscription(Protocol):
     """A bounded mailbox. When its reader is too slow, live events are dropped first; state events are
     never dropped silently: `lagged` is set and the reader reads the journal again."""
@@ -18,7 +22,7 @@ class Subscription(Protocol):
     def __aiter__(self) -> AsyncIterator[Event]: ...
 
     async def get(self) -> Event:
-        """The next event; waits for it."""
+        """The next event; waits for it. Raises Closed once the bus is closed and all was handed out."""
         ...
 
 
@@ -31,4 +35,8 @@ class EventBus(Protocol):
 
     def subscribe(self, generation_id: str) -> AbstractContextManager[Subscription]:
         """Watch one generation from now on, until the context ends."""
+        ...
+
+    def close(self) -> None:
+        """End every subscription, also later ones, behind the events that wait in it already."""
         ...

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from ferrotype.domain.event import LIVE_EVENTS, Event
+from ferrotype.events.base import Closed
 
 #: Events that wait for one slow reader at most.
 MAILBOX: Final = 256
@@ -19,32 +20,53 @@ class Mailbox:
 
     def __init__(self, limit: int = MAILBOX) -> None:
         self.lagged = False
+        self._closed = False
         self._limit = limit
         self._events: deque[Event] = deque()
         self._arrived = asyncio.Event()
 
     def put(self, event: Event) -> None:
-        """Add an event; a newer live event takes the place of an older one of its type."""
+        """Add an event; a newer live event takes the place of an older one of its kind. In a full mailbox
+        the oldest live event makes room, else the oldest of all, which the journal still has."""
         if event.type in LIVE_EVENTS:
-            for index, waiting in enumerate(self._events):
-                if waiting.type == event.type:
-                    del self._events[index]
-                    break
-        if len(self._events) >= self._limit:
+            self._drop(lambda waiting: _kind(waiting) == _kind(event))
+        if len(self._events) >= self._limit and not self._drop(lambda waiting: waiting.type in LIVE_EVENTS):
+            if event.type in LIVE_EVENTS:
+                return
             self.lagged = True
             self._events.popleft()
         self._events.append(event)
         self._arrived.set()
 
+    def close(self) -> None:
+        """No more events will come."""
+        self._closed = True
+        self._arrived.set()
+
     async def get(self) -> Event:
         while not self._events:
+            if self._closed:
+                raise Closed
             self._arrived.clear()
             await self._arrived.wait()
         return self._events.popleft()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        while True:
-            yield await self.get()
+        with suppress(Closed):
+            while True:
+                yield await self.get()
+
+    def _drop(self, fits: Callable[[Event], bool]) -> bool:
+        for index, waiting in enumerate(self._events):
+            if fits(waiting):
+                del self._events[index]
+                return True
+        return False
+
+
+def _kind(event: Event) -> tuple[str, object]:
+    """Previews of different pictures do not replace each other."""
+    return event.type, event.data.get("index")
 
 
 class MemoryEventBus:
@@ -52,6 +74,7 @@ class MemoryEventBus:
 
     def __init__(self) -> None:
         self._mailboxes: dict[str, set[Mailbox]] = defaultdict(set)
+        self._closed = False
 
     def publish(self, event: Event) -> None:
         for mailbox in self._mailboxes.get(event.generation_id, ()):
@@ -60,6 +83,8 @@ class MemoryEventBus:
     @contextmanager
     def subscribe(self, generation_id: str) -> Iterator[Mailbox]:
         mailbox = Mailbox()
+        if self._closed:
+            mailbox.close()
         self._mailboxes[generation_id].add(mailbox)
         try:
             yield mailbox
@@ -68,6 +93,12 @@ class MemoryEventBus:
             watching.discard(mailbox)
             if not watching:
                 del self._mailboxes[generation_id]
+
+    def close(self) -> None:
+        self._closed = True
+        for mailboxes in self._mailboxes.values():
+            for mailbox in mailboxes:
+                mailbox.close()
 
     @property
     def watchers(self) -> int:

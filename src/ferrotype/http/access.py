@@ -2,6 +2,10 @@
 
 A page in the user's browser can reach a server on loopback: by a form or a script from a foreign origin
 (refused by its Origin), or by a name that it lets point to 127.0.0.1 (DNS rebinding, refused by its Host).
+Ports are not compared: what else this machine serves on loopback is as close to its user as we are.
+
+With a key everything but the two health checks needs it, the API's description and its page included.
+Pictures never pass here: whoever has the URL may load it, also through a CDN that asks by another Host.
 """
 
 from __future__ import annotations
@@ -32,17 +36,28 @@ class Access:
             if path not in OPEN_PATHS:
                 self._check_key(headers)
             return
-        if not self._is_ours(urlsplit(f"//{headers.get('host', '')}").hostname):
+        if not self._is_ours(_name(f"//{headers.get('host', '')}")):
             raise Forbidden("The Host header does not name this server.", field="Host")
         origin = headers.get("origin")
-        if origin is not None and not self._is_ours(urlsplit(origin).hostname):
+        if origin is not None and not self._is_ours(_name(origin)):
             raise Forbidden("Pages from other origins need an API key.", field="Origin")
 
     def _check_key(self, headers: Headers) -> None:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         assert self._key is not None
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._key.encode()):
+        # Headers were decoded as Latin-1; compared are the bytes that came, in constant time.
+        if scheme.lower() != "bearer" or not hmac.compare_digest(
+            given.strip().encode("latin-1"), self._key.encode()
+        ):
             raise Unauthorized("Send the API key as `Authorization: Bearer <key>`.", field="Authorization")
 
     def _is_ours(self, name: str | None) -> bool:
         return name is not None and (is_loopback(name) or name in self._names)
+
+
+def _name(address: str) -> str | None:
+    """The host that an address names; None where it names none or is no address."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None

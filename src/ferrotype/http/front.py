@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -10,7 +11,7 @@ import structlog
 from starlette.datastructures import Headers
 
 from ferrotype.domain.ids import new_id
-from ferrotype.domain.problems import Problem, TooLarge
+from ferrotype.domain.problems import Overloaded, Problem, TooLarge
 from ferrotype.http.access import Access
 from ferrotype.http.problems import reply
 from ferrotype.http.settings import HttpSettings
@@ -23,6 +24,11 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 IMAGES: Final = "/images/"
+#: What a server that stops takes no more, and how long to wait for another one, in seconds.
+REFUSED_AT_SHUTDOWN: Final = frozenset(
+    {("POST", "/v1/generations"), ("POST", "/v1/assets"), ("GET", "/readyz")}
+)
+RETRY_AFTER: Final = 5
 
 log = structlog.get_logger(__name__)
 
@@ -38,13 +44,32 @@ class Front:
         self._access = Access(settings)
         self._max_body = settings.max_body_bytes
         self._telemetry = telemetry
+        self._stopping = False
+        self._open = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def stop(self) -> None:
+        """Take no new orders and be no longer ready; what is under way goes on."""
+        self._stopping = True
+
+    async def idle(self) -> None:
+        """Return when no request to the API is open."""
+        await self._idle.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if scope["path"].startswith(IMAGES):
                 await self._delivery(scope, receive, send)
             else:
-                await self._guarded(scope, receive, send)
+                self._open += 1
+                self._idle.clear()
+                try:
+                    await self._guarded(scope, receive, send)
+                finally:
+                    self._open -= 1
+                    if not self._open:
+                        self._idle.set()
         elif scope["type"] == "lifespan":
             await self._api(scope, receive, send)
         else:
@@ -66,6 +91,8 @@ class Front:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 self._access.check(scope["path"], headers)
+                if self._stopping and (scope["method"], scope["path"]) in REFUSED_AT_SHUTDOWN:
+                    raise Overloaded("The server is stopping.", retry_after=RETRY_AFTER)
                 await self._api(scope, self._bounded(headers, receive), sending)
             except Problem as problem:
                 await reply(problem)(scope, receive, sending)

@@ -13,7 +13,7 @@ from ferrotype.domain.clock import rfc3339
 from ferrotype.domain.event import Event
 from ferrotype.domain.problems import NotFound
 from ferrotype.domain.states import GENERATION, GenerationState
-from ferrotype.events.base import Subscription
+from ferrotype.events.base import Closed, Subscription
 from ferrotype.http.context import Context
 
 
@@ -24,6 +24,7 @@ async def stream(
 
     A snapshot comes first. It carries the number that the client may resume from, so that a stream which
     breaks right behind it misses nothing. Raises NotFound before the first byte.
+    The stream ends with the terminal event, or without one when this process stops.
     """
     envelopes, account_id = context.envelopes, context.account_id
     with context.bus.subscribe(generation_id) as subscription:
@@ -61,6 +62,8 @@ async def _live(
                     events = [await subscription.get()]
             except TimeoutError:
                 events = [None]
+            except Closed:
+                return
         for event in events:
             if event is not None and event.seq is not None:
                 if event.seq <= seen:

@@ -32,10 +32,19 @@ EXPECTED_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The generation that answers the order; `replayed` when an earlier order with the same key made it."""
+    """The generation that answers the order.
+
+    `fresh` is the generation as it was made, with the queue position of its first job; None when an
+    earlier order with the same key made it.
+    """
 
     generation_id: str
-    replayed: bool
+    fresh: tuple[Generation, int | None] | None = None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether an earlier order made it."""
+        return self.fresh is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,7 @@ class Admit:
                 lambda tx: self._known(tx, account_id, idempotency_key, body_hash)
             )
             if known is not None:
-                return Admitted(known, replayed=True)
+                return Admitted(known)
         check_bounds(order, self.settings)
         self.spool.check_room(order.num_images * EXPECTED_BYTES)
         model = self.catalogue.choose(
@@ -84,15 +93,14 @@ class Admit:
             if idempotency_key is not None:
                 known = self._known(tx, account_id, idempotency_key, body_hash)
                 if known is not None:
-                    return Admitted(known, replayed=True)
+                    return Admitted(known)
             generations.add(tx, generation)
             credits.hold(tx, generation, generation.created_at)
             if idempotency_key is not None:
                 generations.add_key(
                     tx, account_id, idempotency_key, body_hash, generation.id, generation.created_at
                 )
-            self._enqueue(tx, generation, model)
-            return Admitted(generation.id, replayed=False)
+            return Admitted(generation.id, (generation, self._enqueue(tx, generation, model)))
 
         return await self.database.write(story)
 
@@ -128,9 +136,10 @@ class Admit:
             metadata=order.metadata,
         )
 
-    def _enqueue(self, tx: Transaction, generation: Generation, model: Model) -> None:
-        """One job per provider call; they run in parallel as far as the class has seats."""
-        positions = []
+    def _enqueue(self, tx: Transaction, generation: Generation, model: Model) -> int | None:
+        """One job per provider call; they run in parallel as far as the class has seats. The queue position
+        of the first."""
+        first_job = None
         for first, count in shares(generation.num_images, model.capabilities.max_per_call):
             job = NewJob(
                 kind="generate",
@@ -139,8 +148,11 @@ class Admit:
                 generation_id=generation.id,
                 payload={"first": first, "count": count},
             )
-            positions.append(self.engine.position(tx, self.engine.enqueue(tx, job)))
-        self.journal.record(tx, "queued", generation.id, position=positions[0])
+            job_id = self.engine.enqueue(tx, job)
+            first_job = first_job or job_id
+        position = self.engine.position(tx, first_job) if first_job else None
+        self.journal.record(tx, "queued", generation.id, position=position)
+        return position
 
 
 def _hash(order: Order) -> str:

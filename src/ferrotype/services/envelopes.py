@@ -44,6 +44,17 @@ class Envelopes:
             raise NotFound(f"There is no generation {generation_id}.")
         return found
 
+    def fresh(self, generation: Generation, position: int | None, base_url: str) -> Envelope:
+        """A generation as it was just made; nothing needs to be read for that."""
+        return generation_envelope(
+            generation,
+            [],
+            base_url,
+            progress=None,
+            position=position,
+            metrics=_metrics(generation, [], self._clock.now()),
+        )
+
     async def page(
         self, account_id: str, base_url: str, *, limit: int, cursor: str | None, status: str | None
     ) -> tuple[list[Envelope], str | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ferrotype.domain.event import TERMINAL_EVENTS
 from ferrotype.domain.order import Mode
 from ferrotype.domain.states import GENERATION, AssetState, GenerationState
-from ferrotype.events.base import Subscription
+from ferrotype.events.base import Closed, Subscription
 from ferrotype.services.envelopes import Envelope, Envelopes
 
 
@@ -32,7 +32,8 @@ class Waiting:
         """The envelope, and whether it ended within `seconds`.
 
         `subscription` was opened before the generation was made, so that no event is missed; `fresh`
-        says that it was made just now and cannot have ended before its events.
+        says that it was made just now and cannot have ended before its events. A process that stops ends
+        the wait early.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -46,7 +47,7 @@ class Waiting:
                         envelope = await self.envelopes.generation(generation_id, account_id, base_url)
                         if ended(envelope, mode):
                             return envelope, True
-        except TimeoutError:
+        except (TimeoutError, Closed):
             envelope = await self.envelopes.generation(generation_id, account_id, base_url)
             return envelope, ended(envelope, mode)
 

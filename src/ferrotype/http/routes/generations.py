@@ -56,16 +56,19 @@ async def create(
         admitted = await context.admit(
             order, account_id=context.account_id, generation_id=generation_id, idempotency_key=idempotency_key
         )
-        with context.bus.subscribe(admitted.generation_id) as other:
-            envelope, ended = await context.waiting(
-                other if admitted.replayed else own,
-                admitted.generation_id,
-                context.account_id,
-                base_url,
-                mode=order.mode,
-                seconds=seconds,
-                fresh=not admitted.replayed,
-            )
+        if seconds == 0 and admitted.fresh is not None:
+            envelope, ended = context.envelopes.fresh(*admitted.fresh, base_url), False
+        else:
+            with context.bus.subscribe(admitted.generation_id) as other:
+                envelope, ended = await context.waiting(
+                    other if admitted.replayed else own,
+                    admitted.generation_id,
+                    context.account_id,
+                    base_url,
+                    mode=order.mode,
+                    seconds=seconds,
+                    fresh=not admitted.replayed,
+                )
     context.telemetry.observe(
         order.operation,
         time.perf_counter() - started,
