@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -44,13 +44,21 @@ class Conclude:
         self._journal = journal
         self._clock = clock
 
-    async def succeeded(self, lease: Lease, attempt: Attempt, finished: Finished) -> None:
+    async def succeeded(
+        self,
+        lease: Lease,
+        attempt: Attempt,
+        finished: Finished,
+        announce: Callable[[Transaction], None],
+    ) -> None:
         """The provider is done; without a single picture that is a failure all the same.
 
+        `announce` writes the last pictures in the same transaction.
         Like every ending here it goes through `finish`, which fences: a lost lease rolls all of it back.
         """
 
         def story(tx: Transaction) -> None:
+            announce(tx)
             assert lease.generation_id is not None
             first, count = int(lease.payload["first"]), int(lease.payload["count"])
             made = assets.count_between(tx, lease.generation_id, first, count)

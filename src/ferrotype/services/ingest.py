@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
-from ferrotype.domain.asset import Asset, Origin
+from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.ids import new_id
@@ -47,11 +48,12 @@ class Ingest:
         self._clock = clock
         self._settings = settings
         self._remember = remember
+        self._forgetting: set[asyncio.Future[None]] = set()
 
-    async def __call__(self, lease: Lease, generation: Generation, model: Model, output: Output) -> None:
-        """Announce the output. Inline bytes are in the spool and in memory first; others start to arrive.
+    async def prepare(self, lease: Lease, generation: Generation, model: Model, output: Output) -> Asset:
+        """The asset of an output, not announced yet. Inline bytes are in the spool and in memory after this.
 
-        Raises ProviderFailed when inline bytes are no image, LeaseLost from the fence.
+        Raises ProviderFailed when inline bytes are no image, Overloaded when the spool is full.
         """
         index = int(lease.payload["first"]) + output.index
         asset = Asset(
@@ -69,26 +71,31 @@ class Ingest:
             credit=output.credit,
             created_at=self._clock.now(),
         )
-        if output.data is not None:
-            asset = await self._keep(asset, output.data)
+        return asset if output.data is None else await self._keep(asset, output.data)
 
-        def story(tx: Transaction) -> bool:
+    async def announce(self, lease: Lease, generation: Generation, prepared: Sequence[Asset]) -> None:
+        """Announce pictures while the call goes on. Raises LeaseLost."""
+
+        def story(tx: Transaction) -> None:
             self._engine.fence(tx, lease)
-            if assets.has_index(tx, generation.id, index):
-                return False  # announced before a restart
+            self.write(tx, generation, prepared)
+
+        await self._database.write(story)
+
+    def write(self, tx: Transaction, generation: Generation, prepared: Sequence[Asset]) -> None:
+        """Announce pictures within a story that fences: rows, events, and what comes behind."""
+        for asset in prepared:
+            assert asset.index is not None
+            if assets.has_index(tx, generation.id, asset.index):  # announced before a restart
+                tx.on_commit(lambda asset=asset: self._forget(asset))  # type: ignore[misc]
+                continue
             assets.add(tx, asset)
-            self._journal.record(tx, "output", generation.id, asset_id=asset.id, index=index)
+            self._journal.record(tx, "output", generation.id, asset_id=asset.id, index=asset.index)
             if asset.state is AssetState.READY:
                 delivered(tx, self._engine, self._journal, generation, asset, self._clock, self._settings)
-                return True
-            self._engine.enqueue(tx, follow_up("arrive", generation, asset, self._settings.arrive_starts))
-            origin = asset.origin
-            assert origin is not None
-            tx.on_commit(lambda: self._start(asset.id, origin))
-            return True
-
-        if not await self._database.write(story) and output.data is not None:
-            await self._spool.remove(asset.id)
+            elif asset.origin is not None:
+                self._engine.enqueue(tx, follow_up("arrive", generation, asset, self._settings.arrive_starts))
+                tx.on_commit(lambda asset=asset: self._start(asset))  # type: ignore[misc]
 
     async def _keep(self, asset: Asset, data: bytes) -> Asset:
         kind = sniff(data)
@@ -108,8 +115,15 @@ class Ingest:
             }
         )
 
-    def _start(self, asset_id: str, origin: Origin) -> None:
-        self._arrivals.start(asset_id, origin)
+    def _start(self, asset: Asset) -> None:
+        assert asset.origin is not None
+        self._arrivals.start(asset.id, asset.origin)
+
+    def _forget(self, asset: Asset) -> None:
+        """Bytes of a picture that another asset has already."""
+        task = asyncio.ensure_future(self._spool.remove(asset.id))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
 
 
 def follow_up(kind: str, generation: Generation, asset: Asset, max_starts: int) -> NewJob:

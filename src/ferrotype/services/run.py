@@ -19,6 +19,7 @@ import structlog
 
 from ferrotype.db import attempts, generations
 from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Attempt, Generation
 from ferrotype.domain.ids import new_id
@@ -56,6 +57,8 @@ log = structlog.get_logger(__name__)
 
 #: The call surely made nothing and costs nothing: it may go elsewhere, or be made again.
 NEVER_RAN = (ProviderUnavailable, ProviderBusy, AttemptLost)
+#: Events taken together at most.
+MAX_BATCH: Final = 64
 RETRY_BASE: Final = timedelta(seconds=0.5)
 RETRY_CAP: Final = timedelta(seconds=30)
 
@@ -194,9 +197,24 @@ class Run:
 
     async def _follow(self, call: Call) -> None:
         """Watch the call to its end; pictures are announced the moment they exist."""
-        delivered: set[int] = set()
+        delivered = False
         try:
-            missing = await self._watch(call, delivered)
+            async with aclosing(self._batches(call)) as batches:
+                async for batch in batches:
+                    prepared = await self._take(call, batch)
+                    if isinstance(batch[-1], Finished):
+                        await self._conclude.succeeded(
+                            call.lease,
+                            call.attempt,
+                            batch[-1],
+                            lambda tx, prepared=prepared: self._ingest.write(  # type: ignore[misc]
+                                tx, call.generation, prepared
+                            ),
+                        )
+                        return
+                    if prepared:
+                        await self._ingest.announce(call.lease, call.generation, prepared)
+                        delivered = True
         except AttemptLost as problem:
             await self._end_attempt(call, AttemptState.FAILED, problem)
             self._check_patience(call.generation, problem)
@@ -210,41 +228,39 @@ class Run:
                 await self._conclude.canceled(call.lease, call.attempt)
             else:
                 await self._conclude.failed(call.lease, call.attempt, problem)
-            return
-        await self._conclude.succeeded(call.lease, call.attempt, missing)
 
-    async def _watch(self, call: Call, delivered: set[int]) -> Finished:
-        count = int(call.lease.payload["count"])
-        share = count / call.generation.num_images
-        first = int(call.lease.payload["first"])
-        async with aclosing(self._events(call)) as events:
-            async for event in events:
-                match event:
-                    case Progress(fraction):
-                        self._journal.progress(call.generation.id, call.lease.job_id, fraction, share)
-                    case Preview(data, content_type):
-                        text = base64.b64encode(data).decode()
-                        self._journal.preview(call.generation.id, first, content_type, text)
-                    case Output(index) if index < count:
-                        # Only what was asked for is kept: a workflow may make more.
-                        await self._ingest(call.lease, call.generation, call.model, event)
-                        delivered.add(index)
-                    case Finished():
-                        return event
-                    case _:
-                        pass
-        return Finished()
+    async def _take(self, call: Call, batch: list[WatchEvent]) -> list[Asset]:
+        """Pass on what is only for watching; the assets of the batch's pictures."""
+        first, count = int(call.lease.payload["first"]), int(call.lease.payload["count"])
+        prepared = []
+        for event in batch:
+            match event:
+                case Progress(fraction):
+                    share = count / call.generation.num_images
+                    self._journal.progress(call.generation.id, call.lease.job_id, fraction, share)
+                case Preview(data, content_type):
+                    text = base64.b64encode(data).decode()
+                    self._journal.preview(call.generation.id, first, content_type, text)
+                case Output(index) if index < count:
+                    # Only what was asked for is kept: a workflow may make more.
+                    prepared.append(
+                        await self._ingest.prepare(call.lease, call.generation, call.model, event)
+                    )
+                case _:
+                    pass
+        return prepared
 
-    async def _events(self, call: Call) -> AsyncGenerator[WatchEvent, None]:
-        """The provider's events; when a cancel is asked for, the provider is told and has a grace time."""
+    async def _batches(self, call: Call) -> AsyncGenerator[list[WatchEvent], None]:
+        """The provider's events, those together that are there together: a last picture and the end behind
+        it then cost one transaction. When a cancel is asked for, the provider is told and has a grace time.
+        """
         assert call.attempt.request_id is not None
         watching = call.provider.watch(call.request, call.attempt.request_id)
         canceled = asyncio.ensure_future(call.lease.canceled.wait())
         told = False
-        following: asyncio.Future[WatchEvent] | None = None
+        following: asyncio.Future[WatchEvent] = asyncio.ensure_future(anext(watching))
         try:
             while True:
-                following = asyncio.ensure_future(anext(watching))
                 if not told:
                     await asyncio.wait((following, canceled), return_when=asyncio.FIRST_COMPLETED)
                     if canceled.done() and not following.done():
@@ -252,16 +268,22 @@ class Run:
                         await call.provider.cancel(call.request, call.attempt.request_id)
                 try:
                     limit = self._settings.cancel_grace if told else None
-                    yield await asyncio.wait_for(following, limit)
+                    batch = [await asyncio.wait_for(following, limit)]
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
                     raise ProviderInterrupted("The provider did not confirm the cancel in time.") from None
+                while not isinstance(batch[-1], Finished):
+                    following = asyncio.ensure_future(anext(watching))
+                    await asyncio.sleep(0)  # one turn: what needs no waiting is there after it
+                    if len(batch) >= MAX_BATCH or not following.done() or following.exception():
+                        break
+                    batch.append(following.result())
+                yield batch
         finally:
             canceled.cancel()
-            if following is not None and not following.done():
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await watching.aclose()  # type: ignore[attr-defined]
 
     async def _call(
