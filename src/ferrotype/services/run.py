@@ -6,11 +6,8 @@ looked up at the provider before anything is submitted again; `submitted` is wat
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -29,7 +26,6 @@ from ferrotype.domain.problems import (
     OutcomeUnknown,
     Problem,
     ProviderBusy,
-    ProviderInterrupted,
     ProviderTimeout,
     ProviderUnavailable,
 )
@@ -43,9 +39,9 @@ from ferrotype.providers.base import (
     Output,
     Preview,
     Progress,
-    Provider,
     WatchEvent,
 )
+from ferrotype.services.call import Call, batches
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.inputs import Inputs
@@ -57,23 +53,8 @@ log = structlog.get_logger(__name__)
 
 #: The call surely made nothing and costs nothing: it may go elsewhere, or be made again.
 NEVER_RAN = (ProviderUnavailable, ProviderBusy, AttemptLost)
-#: Events taken together at most.
-MAX_BATCH: Final = 64
 RETRY_BASE: Final = timedelta(seconds=0.5)
 RETRY_CAP: Final = timedelta(seconds=30)
-
-
-@dataclass(slots=True)
-class Call:
-    """One attempt with everything that is needed to go on with it."""
-
-    lease: Lease
-    generation: Generation
-    model: Model
-    deployment: Deployment
-    provider: Provider
-    attempt: Attempt
-    request: AttemptRequest
 
 
 class Run:
@@ -199,8 +180,8 @@ class Run:
         """Watch the call to its end; pictures are announced the moment they exist."""
         delivered = False
         try:
-            async with aclosing(self._batches(call)) as batches:
-                async for batch in batches:
+            async with aclosing(batches(call, self._settings.cancel_grace)) as events:
+                async for batch in events:
                     prepared = await self._take(call, batch)
                     if isinstance(batch[-1], Finished):
                         await self._conclude.succeeded(
@@ -249,42 +230,6 @@ class Run:
                 case _:
                     pass
         return prepared
-
-    async def _batches(self, call: Call) -> AsyncGenerator[list[WatchEvent], None]:
-        """The provider's events, those together that are there together: a last picture and the end behind
-        it then cost one transaction. When a cancel is asked for, the provider is told and has a grace time.
-        """
-        assert call.attempt.request_id is not None
-        watching = call.provider.watch(call.request, call.attempt.request_id)
-        canceled = asyncio.ensure_future(call.lease.canceled.wait())
-        told = False
-        following: asyncio.Future[WatchEvent] = asyncio.ensure_future(anext(watching))
-        try:
-            while True:
-                if not told:
-                    await asyncio.wait((following, canceled), return_when=asyncio.FIRST_COMPLETED)
-                    if canceled.done() and not following.done():
-                        told = True
-                        await call.provider.cancel(call.request, call.attempt.request_id)
-                try:
-                    limit = self._settings.cancel_grace if told else None
-                    batch = [await asyncio.wait_for(following, limit)]
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    raise ProviderInterrupted("The provider did not confirm the cancel in time.") from None
-                while not isinstance(batch[-1], Finished):
-                    following = asyncio.ensure_future(anext(watching))
-                    await asyncio.sleep(0)  # one turn: what needs no waiting is there after it
-                    if len(batch) >= MAX_BATCH or not following.done() or following.exception():
-                        break
-                    batch.append(following.result())
-                yield batch
-        finally:
-            canceled.cancel()
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-            await watching.aclose()  # type: ignore[attr-defined]
 
     async def _call(
         self, lease: Lease, generation: Generation, model: Model, deployment: Deployment, attempt: Attempt
