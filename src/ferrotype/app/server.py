@@ -35,11 +35,11 @@ async def serve(
     A second signal skips the drain. Raises ConfigError when it cannot serve; then nothing is left open.
     """
     settings.http.check_access()
-    check_port(settings.http.host, settings.http.port)
+    number = check_port(settings.http.host, settings.http.port)
     application = Ferrotype(settings)
     signals = Signals()
     await application.start()
-    server = _server(application)
+    server = _server(application, number)
     serving = asyncio.create_task(server.serve(), name="http server")
     try:
         await _listening(settings, serving)
@@ -104,13 +104,12 @@ class Signals:
         (self.second if self.first.is_set() else self.first).set()
 
 
-def _server(application: Ferrotype) -> Server:
-    http = application.settings.http
+def _server(application: Ferrotype, number: str) -> Server:
     logging.getLogger("_granian").addFilter(_is_news)
     return Server(
         application.front,
-        address=http.host,
-        port=http.port,
+        address=number,
+        port=application.settings.http.port,
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         websockets=False,
@@ -135,17 +134,23 @@ def address(settings: AppSettings) -> str:
     return f"http://{shown}:{settings.http.port}"
 
 
-def check_port(host: str, port: int) -> None:
-    """Raise ConfigError when the address cannot be listened on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def check_port(host: str, port: int) -> str:
+    """The number of the address, an IPv4 one where a name has several. Raises ConfigError when it cannot be
+    listened on."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        raise ConfigError(f"FERROTYPE_HOST: {host} is no address of this machine.") from None
+    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+            probe.bind(where)
     except OSError as error:
         raise ConfigError(
             f"FERROTYPE_PORT: {host}:{port} cannot be listened on ({error.strerror}); choose another."
         ) from None
+    return str(where[0])
 
 
 async def _listening(settings: AppSettings, serving: asyncio.Task[None]) -> None:

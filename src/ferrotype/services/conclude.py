@@ -15,6 +15,7 @@ from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Attempt, Generation
 from ferrotype.domain.problems import OriginUnavailable, Problem, ProviderFailed, from_json
 from ferrotype.domain.states import (
+    ATTEMPT,
     GENERATION,
     JOB,
     AssetState,
@@ -103,9 +104,7 @@ class Conclude:
         error: Mapping[str, Any],
     ) -> None:
         """The engine failed the job by itself (started too often): same money, same roll-up."""
-        for attempt in attempts.of_job(tx, job_id):
-            if attempt.state in (AttemptState.SUBMITTING, AttemptState.SUBMITTED):
-                attempts.move(tx, attempt, AttemptState.UNKNOWN, self._clock.now(), error=dict(error))
+        self._leave_unknown(tx, job_id, dict(error))
         self.job_ended(tx, job_id, generation_id, payload)
 
     async def _ended(
@@ -119,9 +118,17 @@ class Conclude:
         def story(tx: Transaction) -> None:
             if attempt is not None:
                 attempts.move(tx, attempt, attempt_ending, self._clock.now(), error=error)
+            else:
+                self._leave_unknown(tx, lease.job_id, error)
             self._end(tx, lease, ending, error)
 
         await self._database.write(story)
+
+    def _leave_unknown(self, tx: Transaction, job_id: str, error: dict[str, Any] | None) -> None:
+        """Attempts that nobody will follow any more: how they end is not known."""
+        for attempt in attempts.of_job(tx, job_id):
+            if not ATTEMPT.is_terminal(attempt.state):
+                attempts.move(tx, attempt, AttemptState.UNKNOWN, self._clock.now(), error=error)
 
     def _end(self, tx: Transaction, lease: Lease, ending: Ending, error: dict[str, Any] | None) -> None:
         self._engine.finish(tx, lease, ending, error)

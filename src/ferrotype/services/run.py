@@ -24,12 +24,13 @@ from ferrotype.domain.model import Deployment, Model
 from ferrotype.domain.problems import (
     AttemptLost,
     OutcomeUnknown,
+    Overloaded,
     Problem,
     ProviderBusy,
     ProviderTimeout,
     ProviderUnavailable,
 )
-from ferrotype.domain.states import GENERATION, AttemptState, GenerationState
+from ferrotype.domain.states import ATTEMPT, GENERATION, AttemptState, GenerationState
 from ferrotype.engine.backoff import backoff
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.providers.base import (
@@ -86,38 +87,54 @@ class Run:
 
     async def __call__(self, lease: Lease) -> None:
         """Bring the job to its end, or queue it again where the provider surely did nothing."""
-        generation, tried = await self._database.read(lambda tx: _load(tx, lease))
-        if GENERATION.is_terminal(generation.status):
-            await self._conclude.stale(lease)
-            return
         try:
-            model = self._routing.model(generation.model)
-            call = await self._resume(lease, generation, model, tried)
-            if call is None:
-                if lease.canceled.is_set():
-                    await self._conclude.canceled(lease, None)
-                    return
-                call = await self._begin(lease, generation, model, tried)
-            await self._follow(call)
+            await self._run(lease)
         except Again as again:
-            await self._conclude.again(
-                lease, self._clock.now() + timedelta(seconds=again.seconds), again.problem
-            )
+            at = self._clock.now() + timedelta(seconds=again.seconds)
+            await self._conclude.again(lease, at, again.problem)
         except Problem as problem:
             await self._conclude.failed(lease, None, problem)
 
-    async def _resume(
-        self, lease: Lease, generation: Generation, model: Model, tried: list[Attempt]
-    ) -> Call | None:
-        """Take up the attempt that a dead process or a drain left behind; None when there is none."""
-        left = next((a for a in tried if a.state in (AttemptState.SUBMITTING, AttemptState.SUBMITTED)), None)
-        if left is None:
-            return None
-        deployment = self._routing.named(model, left.provider, left.target)
-        call = await self._call(lease, generation, model, deployment, left)
-        if left.state is AttemptState.SUBMITTED:
-            return call
-        return call if await self._look_up(call) else None
+    async def _run(self, lease: Lease) -> None:
+        generation, attempt, fresh = await self._database.write(lambda tx: self._take_up(tx, lease))
+        if GENERATION.is_terminal(generation.status):
+            await self._conclude.stale(lease)
+            return
+        if attempt is None:
+            await self._conclude.canceled(lease, None)
+            return
+        model = self._routing.model(generation.model)
+        try:
+            call = await self._call(lease, generation, model, attempt)
+        except Problem as problem:  # an input is gone, or the deployment
+            await self._conclude.failed(lease, attempt if fresh else None, problem)
+            return
+        if fresh:
+            call = await self._begin(call)
+        elif attempt.state is AttemptState.SUBMITTING and not await self._look_up(call):
+            if lease.canceled.is_set():
+                await self._conclude.canceled(lease, None)
+                return
+            call = await self._begin(await self._another(call, set()))
+        await self._follow(call)
+
+    def _take_up(self, tx: Transaction, lease: Lease) -> tuple[Generation, Attempt | None, bool]:
+        """The generation, and the attempt to go on with: the one that a dead process or a drain left behind,
+        or a new one (True), written before any provider is called. None where the end was asked for."""
+        self._engine.fence(tx, lease)
+        assert lease.generation_id is not None
+        generation = generations.get(tx, lease.generation_id, lock=True)
+        assert generation is not None
+        under_way = [a for a in attempts.of_job(tx, lease.job_id) if not ATTEMPT.is_terminal(a.state)]
+        if under_way or lease.canceled.is_set() or GENERATION.is_terminal(generation.status):
+            return generation, next(iter(under_way), None), False
+        deployment = self._routing.pick(self._routing.model(generation.model))
+        attempt = self._attempt(lease, generation, deployment)
+        if generation.status is GenerationState.QUEUED:
+            generations.move(tx, generation, GenerationState.RUNNING, self._clock.now())
+            self._journal.record(tx, "started", generation.id)
+        attempts.add(tx, attempt)
+        return generation, attempt, True
 
     async def _look_up(self, call: Call) -> bool:
         """Ask the provider about a call without an answer; whether it has it."""
@@ -137,32 +154,42 @@ class Run:
         await self._end_attempt(call, AttemptState.UNKNOWN, unknown)
         raise unknown
 
-    async def _begin(self, lease: Lease, generation: Generation, model: Model, tried: list[Attempt]) -> Call:
-        """Choose a deployment, write the attempt, submit it, write down the provider's request id."""
+    async def _begin(self, call: Call) -> Call:
+        """Submit the attempt; where it surely did not run, go on to the model's other deployments."""
         avoid: set[tuple[str, str]] = set()
         while True:
-            deployment = self._routing.pick(model, avoid)
-            attempt = Attempt(
-                id=new_id(),
-                job_id=lease.job_id,
-                generation_id=generation.id,
-                provider=deployment.provider,
-                target=deployment.target,
-                state=AttemptState.SUBMITTING,
-                request_id=None,
-                created_at=self._clock.now(),
-            )
-            call = await self._call(lease, generation, model, deployment, attempt)
-            await self._database.write(lambda tx, call=call: self._write_attempt(tx, call))  # type: ignore[misc]
             try:
                 await self._submit(call)
                 return call
             except NEVER_RAN as problem:
-                avoid.add((deployment.provider, deployment.target))
-                if any((d.provider, d.target) not in avoid for d in model.deployments):
-                    continue
-                self._check_patience(generation, problem)
-                raise Again(self._delay(lease, problem), problem) from None
+                avoid.add((call.deployment.provider, call.deployment.target))
+                if all((d.provider, d.target) in avoid for d in call.model.deployments):
+                    self._check_patience(call.generation, problem)
+                    raise Again(self._delay(call.lease, problem), problem) from None
+            call = await self._another(call, avoid)
+
+    async def _another(self, call: Call, avoid: set[tuple[str, str]]) -> Call:
+        """A further attempt of the same job, written before its provider is called."""
+        attempt = self._attempt(call.lease, call.generation, self._routing.pick(call.model, avoid))
+
+        def story(tx: Transaction) -> None:
+            self._engine.fence(tx, call.lease)
+            attempts.add(tx, attempt)
+
+        await self._database.write(story)
+        return await self._call(call.lease, call.generation, call.model, attempt)
+
+    def _attempt(self, lease: Lease, generation: Generation, deployment: Deployment) -> Attempt:
+        return Attempt(
+            id=new_id(),
+            job_id=lease.job_id,
+            generation_id=generation.id,
+            provider=deployment.provider,
+            target=deployment.target,
+            state=AttemptState.SUBMITTING,
+            request_id=None,
+            created_at=self._clock.now(),
+        )
 
     async def _submit(self, call: Call) -> None:
         try:
@@ -204,6 +231,9 @@ class Run:
                 await self._conclude.failed(call.lease, None, problem)
                 return
             raise Again(self._delay(call.lease, problem), problem) from None
+        except Overloaded as problem:
+            # No room for what the provider made: the attempt stays, and is watched again later.
+            raise Again(self._delay(call.lease, problem), problem) from None
         except Problem as problem:
             if call.lease.canceled.is_set():
                 await self._conclude.canceled(call.lease, call.attempt)
@@ -231,9 +261,9 @@ class Run:
                     pass
         return prepared
 
-    async def _call(
-        self, lease: Lease, generation: Generation, model: Model, deployment: Deployment, attempt: Attempt
-    ) -> Call:
+    async def _call(self, lease: Lease, generation: Generation, model: Model, attempt: Attempt) -> Call:
+        """Everything that goes on with an attempt. Raises NoDeployment or NotFound when something is gone."""
+        deployment = self._routing.named(model, attempt.provider, attempt.target)
         order = generation.input
         native = bool(deployment.options.get("native_styles"))
         style = order["style"]
@@ -260,15 +290,6 @@ class Run:
         )
         provider = self._routing.providers[deployment.provider]
         return Call(lease, generation, model, deployment, provider, attempt, request)
-
-    def _write_attempt(self, tx: Transaction, call: Call) -> None:
-        self._engine.fence(tx, call.lease)
-        generation = generations.get(tx, call.generation.id, lock=True)
-        assert generation is not None
-        if generation.status is GenerationState.QUEUED:
-            generations.move(tx, generation, GenerationState.RUNNING, self._clock.now())
-            self._journal.record(tx, "started", generation.id)
-        attempts.add(tx, call.attempt)
 
     async def _checkpoint(self, call: Call, request_id: str) -> None:
         def story(tx: Transaction) -> Attempt:
@@ -305,10 +326,3 @@ class Again(Exception):
         super().__init__(problem.detail)
         self.seconds = seconds
         self.problem = problem
-
-
-def _load(tx: Transaction, lease: Lease) -> tuple[Generation, list[Attempt]]:
-    assert lease.generation_id is not None
-    generation = generations.get(tx, lease.generation_id)
-    assert generation is not None
-    return generation, attempts.of_job(tx, lease.job_id)
