@@ -236,12 +236,14 @@ def _result(loads: Mapping[str, Mapping[str, list[Load]]], sizes: Mapping[str, i
         p99 = [percentile([load.p99_ms for load in runs], 0.5) for runs in by_server.values()]
         busy = [percentile([load.busy for load in runs], 0.5) for runs in by_server.values()]
         ratio = rate["ours"] / rate["bare"]
+        pairs = zip(by_server["ours"], by_server["bare"], strict=True)
+        rounds = [ours.rate / bare.rate for ours, bare in pairs]
         figures.append(Figure(f"{kind}: ours / bare", ratio, "×", WANTED, at_most=False))
         label = f"{kind} ({sizes[kind]:,} bytes)" if kind in sizes else kind
         grid.rows.append(
             [
                 label,
-                f"{ratio:.2f}",
+                f"{ratio:.2f} ({min(rounds):.2f}-{max(rounds):.2f})",
                 f"{rate['ours'] / rate['nginx']:.2f}",
                 *(f"{rate[name]:,.0f}" for name in ("ours", "bare", "nginx")),
                 " / ".join(f"{value:.1f}" for value in p99),
@@ -262,7 +264,9 @@ def _result(loads: Mapping[str, Mapping[str, list[Load]]], sizes: Mapping[str, i
         grids=[grid],
         notes=[
             "p99 and how busy the servers' core was: ours / bare / nginx. A server whose core is not full was"
-            " held back by wrk, so its rate is a lower bound.",
+            " held back by wrk or by other processes, so its rate is a lower bound.",
+            "In brackets: the lowest and the highest ratio of one round. Where they lie on both sides of the"
+            " target, the verdict is not certain.",
             versions,
         ],
         raw={

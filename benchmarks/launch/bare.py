@@ -40,4 +40,4 @@ def build(folder: Path) -> Any:
 if __name__ == "__main__":
     # `_server` makes Ferrotype's own server, so that the options are the same by construction.
     wanted = SimpleNamespace(front=build(Path(sys.argv[1])), settings=load_settings())
-    run(_server(wanted).serve())  # type: ignore[arg-type]
+    run(_server(wanted, wanted.settings.http.host).serve())  # type: ignore[arg-type]

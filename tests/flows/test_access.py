@@ -12,7 +12,16 @@ from tests.flows.harness import Client, running
 
 KEY = "correct-horse-battery"
 SMALL = {"prompt": "a fox", "width": 256, "height": 256, "seed": 7}
-BEHIND = ("/v1/generations", "/v1/models", "/v1/styles", "/metrics", "/docs", "/openapi.json", "/", "/nothing")
+BEHIND = (
+    "/v1/generations",
+    "/v1/models",
+    "/v1/styles",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+    "/",
+    "/nothing",
+)
 
 
 @pytest.fixture
@@ -24,7 +33,16 @@ async def keyed(tmp_path: Path) -> AsyncIterator[Client]:
 
 @pytest.mark.parametrize(
     "given",
-    ["", KEY, f"Basic {KEY}", "Bearer", "Bearer wrong", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", "Bearer \xe9"],
+    [
+        "",
+        KEY,
+        f"Basic {KEY}",
+        "Bearer",
+        "Bearer wrong",
+        f"Bearer {KEY}x",
+        f"Bearer {KEY[:-1]}",
+        "Bearer \xe9",
+    ],
 )
 async def test_without_the_key_nothing_but_health_and_pictures(keyed: Client, given: str) -> None:
     headers = {"Authorization": given}
@@ -67,7 +85,15 @@ async def test_our_own_names_on_loopback(tmp_path: Path, host: str) -> None:
 async def test_foreign_names_on_loopback(client: Client) -> None:
     picture = (await client.order(**SMALL)).json["output"][0]["id"]
     before = await client.rows()
-    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "[::1", "[::2]", "@"):
+    for host in (
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "[::1",
+        "[::2]",
+        "@",
+    ):
         reply = await client.get("/v1/models", headers={"Host": host})
         assert (reply.status, reply.json["field"]) == (403, "Host"), host
     for origin in ("https://evil.example", "null", "http://127.0.0.1.evil.example", "http://[", ""):

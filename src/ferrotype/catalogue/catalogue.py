@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import ValidationError
 
 from ferrotype.config import ConfigError, Settings, setting
 from ferrotype.domain.model import AspectRatio, Frozen, Model, Style
 from ferrotype.domain.problems import NoDeployment, UnknownModel, UnsupportedByModel
+
+
+#: What a catalogue file may contain.
+LISTS: Final = ("models", "styles", "aspect_ratios")
 
 
 class CatalogueSettings(Settings):
@@ -72,15 +76,13 @@ class Catalogue:
 
 def load_catalogue(settings: CatalogueSettings) -> Catalogue:
     """Read both files. Raises ConfigError naming the entry that is wrong."""
-    shipped = _parse(
-        files(__package__).joinpath("models.toml").read_text(encoding="utf-8"), "the shipped catalogue"
-    )
-    own: dict[str, Any] = {}
+    shipped = _parse(files(__package__).joinpath("models.toml").read_bytes(), "the shipped catalogue")
+    own: dict[str, list[dict[str, Any]]] = {}
     if settings.catalogue:
         path = Path(settings.catalogue)
         if not path.is_file():
             raise ConfigError(f"FERROTYPE_CATALOGUE: there is no file {path}.")
-        own = _parse(path.read_text(encoding="utf-8"), str(path))
+        own = _parse(path.read_bytes(), str(path))
     catalogue = Catalogue(
         models=_merge(Model, own.get("models", []), shipped["models"]),
         styles=_merge(Style, own.get("styles", []), shipped["styles"]),
@@ -91,11 +93,24 @@ def load_catalogue(settings: CatalogueSettings) -> Catalogue:
     return catalogue
 
 
-def _parse(text: str, source: str) -> dict[str, Any]:
+def _parse(text: bytes, source: str) -> dict[str, list[dict[str, Any]]]:
+    """The file's lists of entries, each entry with a name of its own within its list."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: {error}") from None
+    for kind, entries in tables.items():
+        if kind not in LISTS:
+            raise ConfigError(f"{source}: there is no [[{kind}]], only {', '.join(LISTS)}.")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ConfigError(f"{source}: {kind} is no list of entries; write [[{kind}]] above each.")
+        names = [entry.get("name") for entry in entries]
+        for number, name in enumerate(names, 1):
+            if name is None:
+                raise ConfigError(f"{source}: entry {number} of {kind} has no name.")
+            if names.index(name) < number - 1:
+                raise ConfigError(f"{source}: {name!r} stands twice among {kind}.")
+    return tables
 
 
 Entry = TypeVar("Entry", bound=Frozen)

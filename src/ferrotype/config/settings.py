@@ -66,7 +66,9 @@ T = TypeVar("T", bound=Settings)
 def load(cls: type[T], environ: Mapping[str, str] | None = None, toml: Mapping[str, Any] | None = None) -> T:
     """The area's settings. Raises ConfigError naming the variable or the TOML key at fault."""
     env = os.environ if environ is None else environ
-    table = dict((toml or {}).get(cls.area, {}))
+    table = (toml or {}).get(cls.area, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"[{cls.area}] in the configuration file: it is no table.")
     known = {item.name: item for item in cls.declared()}
     for key in table:
         if key not in known:
@@ -84,7 +86,8 @@ def load(cls: type[T], environ: Mapping[str, str] | None = None, toml: Mapping[s
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         where = sources.get(name, known[name].env if name in known else cls.area)
-        raise ConfigError(f"{where}: {first['msg']} (it is {first['input']!r}).") from None
+        shown = "" if name in known and known[name].secret else f" (it is {first['input']!r})"
+        raise ConfigError(f"{where}: {first['msg']}{shown}.") from None
 
 
 def _parse(cls: type[Settings], name: str, text: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from typing import Any
 
@@ -32,6 +33,11 @@ def check_bounds(order: Order, settings: ServiceSettings) -> None:
     ):
         if count > limit:
             raise InvalidField(f"{field}: {count} is more than {limit}.", field=field, limit=limit)
+    for field, values in (("params", order.params), ("metadata", order.metadata)):
+        try:
+            json.dumps(values, default=str, allow_nan=False)
+        except ValueError:  # Python's parser takes NaN, Infinity and 1e999; no answer could carry them
+            raise InvalidField(f"{field} has a number that is not finite.", field=field) from None
 
 
 def resolve(order: Order, model: Model, catalogue: Catalogue) -> dict[str, Any]:
@@ -151,7 +157,18 @@ def _size(order: Order, can: Capabilities, catalogue: Catalogue) -> tuple[int, i
     ratio = catalogue.aspect_ratios[name]
     if can.sizes is not None:
         return _nearest(can.sizes, ratio.width / ratio.height)
-    return _within(ratio.width, ratio.height, can)
+    width, height = _within(
+        ratio.width, ratio.height, can, max(1.0, can.min_side / min(ratio.width, ratio.height))
+    )
+    # A narrow model may have no size of that shape: the clamped sides would be another one.
+    lost = abs(width - height * ratio.width / ratio.height)
+    if lost > 2 * can.multiple * (1 + ratio.width / ratio.height) or width * height > can.max_pixels:
+        raise UnsupportedByModel(
+            f"No size of the model has the aspect ratio {name}.",
+            field="aspect_ratio",
+            limit=[can.min_side, can.max_side],
+        )
+    return width, height
 
 
 def _nearest(sizes: list[tuple[int, int]], proportion: float) -> tuple[int, int]:
@@ -212,7 +229,7 @@ def _check_param(name: str, value: Any, declared: Parameter) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     fits = {
         "integer": number and float(value).is_integer() if number else False,
-        "number": number,
+        "number": number and math.isfinite(value),
         "string": isinstance(value, str),
         "boolean": isinstance(value, bool),
     }[declared.type]
