@@ -19,6 +19,7 @@ from ferrotype.domain.ids import new_id
 from ferrotype.domain.states import AssetState
 from tests.delivery.conftest import World
 from tests.delivery.real_server import BODY, FOLDER
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,9 +27,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def port(world: World, tmp_path: Path) -> Iterator[int]:
     """A Granian on the world's database; the first fetch decides what arrives."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = int(probe.getsockname()[1])
+    number = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(number)]
     server = subprocess.Popen(
         [*command, "--working-dir", str(ROOT), "tests.delivery.real_server:app"],

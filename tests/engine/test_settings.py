@@ -8,7 +8,8 @@ from ferrotype.engine.settings import DEFAULT_CLASSES, EngineSettings
 
 def test_the_defaults() -> None:
     settings = load(EngineSettings, {})
-    assert settings.classes == {"light": 8, "heavy": 4, "comic": 2, "store": 8, "enrich": 2, "notify": 8}
+    behind_the_answer = {"arrive": 32, "store": 8, "enrich": 2, "notify": 8}
+    assert settings.classes == {"light": 8, "heavy": 4, "comic": 2, **behind_the_answer}
 
 
 def test_what_is_given_goes_over_the_defaults() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def noise(width: int, height: int) -> pyvips.Image:
 
 
 async def upload(client: Client, data: bytes) -> dict[str, Any]:
-    reply = await client.request("POST", "/v1/assets", data={"file": data})
+    reply = await client.request("POST", "/v1/assets", data={"file": io.BytesIO(data)})
     assert reply.status == 201, reply.body
     return dict(reply.json)
 

@@ -15,7 +15,6 @@ from ferrotype.config import ConfigError, Settings, setting
 from ferrotype.domain.model import AspectRatio, Frozen, Model, Style
 from ferrotype.domain.problems import NoDeployment, UnknownModel, UnsupportedByModel
 
-
 #: What a catalogue file may contain.
 LISTS: Final = ("models", "styles", "aspect_ratios")
 

@@ -7,11 +7,10 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 
-from ferrotype.app.compose import Ferrotype
 from ferrotype.app.lock import running_server
 from ferrotype.app.settings import AppSettings
 from ferrotype.config import ConfigError
@@ -19,6 +18,9 @@ from ferrotype.domain.event import TERMINAL_EVENTS
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.order import Order
 from ferrotype.domain.problems import MalformedRequest, Overloaded, Problem, ServerProblem, from_json
+
+if TYPE_CHECKING:
+    from ferrotype.app.compose import Ferrotype
 
 Event = tuple[str, dict[str, Any]]
 
@@ -142,6 +144,8 @@ async def open_session(settings: AppSettings, server: str | None) -> AsyncIterat
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise ServerProblem(f"{url} broke off: {error or type(error).__name__}.") from None
         return
+    from ferrotype.app.compose import Ferrotype  # slow to import, and a running server does without
+
     application = Ferrotype(settings)
     await application.start()
     try:
