@@ -165,7 +165,6 @@ async def test_inpainting_redraws_under_the_mask(comfy: Client, sim: ComfySim) -
     generation = (
         await comfy.order(
             operation="edit",
-            model="comfyui/inpaint",
             prompt="a fox",
             image=source["id"],
             mask=mask["id"],
@@ -173,6 +172,7 @@ async def test_inpainting_redraws_under_the_mask(comfy: Client, sim: ComfySim) -
         )
     ).json
     assert generation["status"] == "succeeded", generation["error"]
+    assert generation["model"] == "comfyui/inpaint"  # the one for `edit` that takes a mask
     assert (generation["input"]["images"], generation["input"]["mask"]) == ([source["id"]], mask["id"])
     done = await comfy.until(generation["id"], "ready")
     picture = pyvips.Image.new_from_buffer((await comfy.get(done["output"][0]["url"])).body, "")

@@ -235,6 +235,11 @@ class Books(RuleBasedStateMachine):
         self.canceled = True
         self.do(self.cancel_story(self.generation_id, self.account))
 
+    @precondition(lambda self: not self.running and not self.arriving)
+    @rule()
+    def rest(self) -> None:
+        """Nothing happens; without it a run that has ended would have no rule left."""
+
     @invariant()
     def the_books_balance(self) -> None:
         if not hasattr(self, "database"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from pydantic import ValidationError
 
 from ferrotype.config import ConfigError, Settings, setting
-from ferrotype.domain.model import AspectRatio, Frozen, Model, Style
+from ferrotype.domain.model import AspectRatio, Capabilities, Frozen, Model, Style
 from ferrotype.domain.problems import NoDeployment, UnknownModel, UnsupportedByModel
 
 #: What a catalogue file may contain.
@@ -37,13 +37,19 @@ class Catalogue:
     aspect_ratios: dict[str, AspectRatio]
 
     def choose(
-        self, name: str | None, operation: str, configured: Iterable[str], default: str | None = None
+        self,
+        name: str | None,
+        operation: str,
+        configured: Iterable[str],
+        default: str | None = None,
+        fits: Callable[[Capabilities], bool] = lambda _: True,
     ) -> Model:
         """The model for an order.
 
         `configured` are the providers that may be used. Without a name it is `default` if that serves
-        the operation, else the first entry with a configured deployment. Raises UnknownModel,
-        UnsupportedByModel or NoDeployment.
+        the operation, else the first entry with a configured deployment; one whose capabilities `fits` the
+        order's inputs goes before those that would refuse them. Raises UnknownModel, UnsupportedByModel
+        or NoDeployment.
         """
         usable = set(configured)
         if name is not None:
@@ -62,9 +68,13 @@ class Catalogue:
             return model
         if default is not None and operation in self.models[default].operations:
             return self.choose(default, operation, usable)
-        for model in self.models.values():
-            if operation in model.operations and any(d.provider in usable for d in model.deployments):
-                return model
+        able = [
+            model
+            for model in self.models.values()
+            if operation in model.operations and any(d.provider in usable for d in model.deployments)
+        ]
+        if able:
+            return next((model for model in able if fits(model.capabilities)), able[0])
         if not any(operation in model.operations for model in self.models.values()):
             served = sorted({op for model in self.models.values() for op in model.operations})
             raise UnsupportedByModel(

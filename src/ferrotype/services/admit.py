@@ -19,7 +19,7 @@ from ferrotype.domain.problems import IdempotencyConflict
 from ferrotype.domain.states import GenerationState
 from ferrotype.engine.base import Engine, NewJob
 from ferrotype.services import credits
-from ferrotype.services.check import check_bounds, resolve, size_like
+from ferrotype.services.check import check_bounds, fits_inputs, resolve, size_like
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
 from ferrotype.services.routing import Routing
@@ -79,7 +79,11 @@ class Admit:
         check_bounds(order, self.settings)
         self.spool.check_room(order.num_images * EXPECTED_BYTES)
         model = self.catalogue.choose(
-            order.model, order.operation, self.routing.configured, self.default_model
+            order.model,
+            order.operation,
+            self.routing.configured,
+            self.default_model,
+            lambda can: fits_inputs(order, can),
         )
         resolved = resolve(order, model, self.catalogue)
         resolved |= await self.inputs.collect(order, account_id)

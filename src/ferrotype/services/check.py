@@ -14,6 +14,13 @@ from ferrotype.domain.problems import InvalidField, UnsupportedByModel
 from ferrotype.services.settings import ServiceSettings
 
 
+def fits_inputs(order: Order, can: Capabilities) -> bool:
+    """Whether a model takes the input pictures that the order brings."""
+    if not can.min_images <= len(order.references) <= can.max_images:
+        return False
+    return can.mask if order.mask is not None else not can.needs_mask
+
+
 def check_bounds(order: Order, settings: ServiceSettings) -> None:
     """The server's own bounds. Raises InvalidField naming the field and its limit."""
     for field, text in (("prompt", order.prompt), ("negative_prompt", order.negative_prompt or "")):
