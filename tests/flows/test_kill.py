@@ -110,7 +110,7 @@ async def test_nothing_is_lost_and_nothing_is_paid_twice(tmp_path: Path) -> None
         while any(asset["state"] != "ready" for asset in await assets(http, server.base, ids)):
             pass
         assert await server.kill(signal.SIGTERM) == 0
-    await check_books(data_dir)
+    await check_books(data_dir, COUNT)
 
 
 async def order_again(http: aiohttp.ClientSession, base: str, index: int) -> str:
@@ -131,18 +131,26 @@ async def order_again(http: aiohttp.ClientSession, base: str, index: int) -> str
 
 
 async def assets(http: aiohttp.ClientSession, base: str, ids: list[str]) -> list[dict[str, Any]]:
-    async with http.get(f"{base}/v1/generations?limit=100") as reply:
-        page = await reply.json()
-    assert len(page["data"]) == len(ids)
-    return [asset for generation in page["data"] for asset in generation["output"]]
+    """The assets of all of them, through the pages of the list."""
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        async with http.get(f"{base}/v1/generations?limit=100{cursor}") as reply:
+            page = await reply.json()
+        found += page["data"]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert {generation["id"] for generation in found} == set(ids)
+    return [asset for generation in found for asset in generation["output"]]
 
 
-async def check_books(data_dir: Path) -> None:
-    """50 pictures spent, nothing held, and the entries add up."""
+async def check_books(data_dir: Path, pictures: int) -> None:
+    """Every picture spent, nothing held, and the entries add up."""
     database = SqliteDatabase(data_dir / "ferrotype.db")
     account = await database.read(lambda tx: ledger.account_named(tx, "default"))
     assert account is not None
     balance = await database.read(lambda tx: ledger.balance(tx, account))
     assert balance == await database.read(lambda tx: ledger.recount(tx, account))
-    assert (balance.held, balance.spent) == (0, COUNT)
+    assert (balance.held, balance.spent) == (0, pictures)
     await database.close()
