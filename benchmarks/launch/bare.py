@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ferrotype.app.server import _server
+from ferrotype.app.server import http_server
 from ferrotype.app.settings import load_settings
 from ferrotype.cli.main import run
 
@@ -38,6 +38,6 @@ def build(folder: Path) -> Any:
 
 
 if __name__ == "__main__":
-    # `_server` makes Ferrotype's own server, so that the options are the same by construction.
+    # `http_server` makes Ferrotype's own server, so that the options are the same by construction.
     wanted = SimpleNamespace(front=build(Path(sys.argv[1])), settings=load_settings())
-    run(_server(wanted, wanted.settings.http.host).serve())  # type: ignore[arg-type]
+    run(http_server(wanted, wanted.settings.http.host).serve())  # type: ignore[arg-type]

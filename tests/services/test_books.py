@@ -287,6 +287,6 @@ class Books(RuleBasedStateMachine):
 
 
 Books.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=16, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=16, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestBooks = Books.TestCase

@@ -39,7 +39,7 @@ async def serve(
     application = Ferrotype(settings)
     signals = Signals()
     await application.start()
-    server = _server(application, number)
+    server = http_server(application, number)
     serving = asyncio.create_task(server.serve(), name="http server")
     try:
         await _listening(settings, serving)
@@ -104,7 +104,8 @@ class Signals:
         (self.second if self.first.is_set() else self.first).set()
 
 
-def _server(application: Ferrotype, number: str) -> Server:
+def http_server(application: Ferrotype, number: str) -> Server:
+    """Granian in this event loop, listening at the address with that number."""
     logging.getLogger("_granian").addFilter(_is_news)
     return Server(
         application.front,

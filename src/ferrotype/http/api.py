@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
 from ferrotype import __version__
@@ -18,6 +19,8 @@ def build_api(context: Context) -> FastAPI:
         version=__version__,
         description="Image generation and delivery. Errors are RFC 9457 problems.",
         swagger_ui_parameters={"tryItOutEnabled": True},
+        # Only described here, for the page's "Authorize": `access` decides, before FastAPI is reached.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if context.settings.api_key else [],
     )
     app.router.redirect_slashes = False
     app.state.context = context

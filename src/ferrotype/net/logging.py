@@ -52,7 +52,7 @@ TAKEN_OVER: Final = (
 #: about somebody's damaged file, for which there is a problem already.
 QUIET: Final = {
     "asyncio": logging.WARNING,
-    "aiosqlite": logging.WARNING,
+    "alembic": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "aiohttp.access": logging.WARNING,
     "pyvips": logging.ERROR,
