@@ -113,6 +113,25 @@ async def test_bodies_that_cannot_be_read(client: Client) -> None:
     assert (await client.get("/v1/nothing")).json["code"] == "not_found"
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"prompt": "a \\ud800 fox"}', "prompt"),
+        (b'{"prompt": "a fox", "metadata": {"k": "\\ud800"}}', "metadata"),
+        (b'{"prompt": "a fox", "tags": ["\\udfff"]}', "tags"),
+        (b'{"prompt": "a fox", "\\ud800": 1}', "body"),
+    ],
+)
+async def test_text_that_no_reply_could_repeat(client: Client, body: bytes, field: str) -> None:
+    rows = await client.rows()
+    reply = await client.request(
+        "POST", "/v1/generations", data=body, headers={"Content-Type": "application/json"}
+    )
+    assert reply.status == 422, reply.body
+    assert reply.json["field"].startswith(field)
+    assert await client.rows() == rows
+
+
 async def test_bad_idempotency_keys(client: Client) -> None:
     for key in ("with space", "x" * 256):
         reply = await client.order(headers={"Idempotency-Key": key}, prompt="a fox")

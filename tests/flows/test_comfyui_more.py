@@ -341,5 +341,6 @@ async def test_tls_a_base_path_and_a_token_on_every_road(tmp_path: Path) -> None
         assert (stored["state"], stored["stored"], stored["bytes"]) == ("ready", True, len(picture.body))
         edit = await client.order(operation="edit", prompt="a hare", image=asset["id"], params={"steps": 2})
         assert edit.json["status"] == "succeeded", edit.json["error"]
-        assert {entry.status for entry in sim.journal.entries} <= {101, 200}
+        answered = {entry.status for entry in sim.journal.entries if entry.status is not None}
+        assert answered <= {101, 200}
         assert sim.journal.count("GET /view") == 2

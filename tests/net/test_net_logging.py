@@ -44,7 +44,7 @@ def test_the_bound_generation_is_on_our_lines_and_on_those_of_libraries(stream: 
     configure(LogSettings(), stream)
     structlog.contextvars.bind_contextvars(generation_id="gen_1")
     structlog.get_logger("ferrotype.services").info("started", model="a/b")
-    logging.getLogger("alembic.runtime").info("upgrade %s", "head", extra={"step": 3})
+    logging.getLogger("granian.extra").info("upgrade %s", "head", extra={"step": 3})
     ours, theirs = lines(stream)
     assert ours["event"] == "started"
     assert ours["model"] == "a/b"
@@ -53,7 +53,7 @@ def test_the_bound_generation_is_on_our_lines_and_on_those_of_libraries(stream: 
         assert line["generation_id"] == "gen_1"
         assert line["level"] == "info"
         assert line["at"].endswith("Z")
-    assert (ours["logger"], theirs["logger"]) == ("ferrotype.services", "alembic.runtime")
+    assert (ours["logger"], theirs["logger"]) == ("ferrotype.services", "granian.extra")
 
 
 def test_granian_keeps_to_the_one_form_after_its_own_configuration(stream: io.StringIO) -> None:

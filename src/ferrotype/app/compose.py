@@ -8,8 +8,9 @@ import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -34,7 +35,7 @@ from ferrotype.imaging.sniff import sniff
 from ferrotype.net.base import Incoming
 from ferrotype.net.http import Http
 from ferrotype.net.telemetry import Telemetry
-from ferrotype.providers.base import Provider
+from ferrotype.providers.base import Health, Provider
 from ferrotype.providers.registry import configured_providers
 from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
@@ -62,6 +63,9 @@ from ferrotype.storage.spool import Spool
 from ferrotype.workers.loop import Worker
 
 log = structlog.get_logger(__name__)
+
+
+HEALTH_SECONDS: Final = 2.0
 
 
 class Ferrotype:
@@ -175,6 +179,7 @@ class Ferrotype:
             clock,
             orders,
             settings.catalogue.default_model,
+            settings.engine.max_starts,
         )
         self.worker = Worker(
             engine,
@@ -198,6 +203,8 @@ class Ferrotype:
             clock,
             concurrency=sum(settings.engine.classes.values()) + 16,
             lease_seconds=settings.engine.lease_seconds,
+            retry_base=timedelta(seconds=settings.engine.retry_base_seconds),
+            retry_cap=timedelta(seconds=settings.engine.retry_cap_seconds),
         )
         self.janitor = Janitor(database, engine, clock, orders, settings.engine.keep_jobs_days)
 
@@ -263,10 +270,17 @@ class Ferrotype:
         free = shutil.disk_usage(self.settings.data_dir).free
         enough = self.settings.storage.min_free_disk_bytes
         checks["disk"] = {"ok": free > enough, "free_bytes": free, "min_free_bytes": enough}
-        for name, provider in self.providers.items():
-            health = await provider.health()
+        healths = await asyncio.gather(*(self._health(provider) for provider in self.providers.values()))
+        for name, health in zip(self.providers, healths, strict=True):
             checks[f"provider:{name}"] = {"ok": health.ok, "detail": health.detail, "required": False}
         return checks
+
+    async def _health(self, provider: Provider) -> Health:
+        """Bounded: a provider that hangs must not make this server look ill."""
+        try:
+            return await asyncio.wait_for(provider.health(), HEALTH_SECONDS)
+        except TimeoutError:
+            return Health(ok=False, detail=f"no answer within {HEALTH_SECONDS:g} s")
 
     def _remember(self, asset_id: str, body: bytes, content_type: str) -> None:
         self.cache.put(asset_id, body, content_type)

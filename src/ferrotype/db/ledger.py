@@ -55,7 +55,7 @@ def write(
 
     Raises InsufficientCredits for a hold that exceeds what is available.
     """
-    after = balance(tx, account_id).after(kind, credits)
+    before = balance(tx, account_id)
     written = tx.execute(
         _INSERT[tx.connection.dialect.name],
         {
@@ -69,6 +69,7 @@ def write(
     ).rowcount
     if written != 1:
         return False
+    after = before.after(kind, credits)  # raises with the entry written: the story is rolled back
     tx.execute(_UPDATE, {"account": account_id, **asdict(after)})
     return True
 

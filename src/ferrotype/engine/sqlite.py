@@ -202,7 +202,8 @@ class SqliteEngine:
         due: datetime | None = None,
         starts: int | None = None,
     ) -> JobState:
-        due = None if row.cancel_requested else due
+        # The cancel made the job due once; queued again uncounted after it, without its delay it would spin.
+        due = due if starts is not None or not row.cancel_requested else None
         moves.leave(tx, row, following, self._clock.now(), error=error, due=due, starts=starts)
         tx.on_commit(partial(self._left, row.id, row.fence))
         return following

@@ -70,7 +70,8 @@ def _told(error: dict[str, Any]) -> dict[str, Any]:
     place = [str(part) for part in error["loc"]]
     if len(place) > 1 and place[0] in ("body", "query", "path", "header"):
         place = place[1:]
-    told: dict[str, Any] = {"field": ".".join(place), "message": str(error["msg"]).rstrip(".")}
+    named = ".".join(place).encode("utf-8", "backslashreplace").decode()
+    told: dict[str, Any] = {"field": named, "message": str(error["msg"]).rstrip(".")}
     context = error.get("ctx") or {}
     bounds = {name: context[name] for name in BOUNDS if name in context}
     if bounds:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import pyvips
+
 from ferrotype.domain.asset import Credit, Origin
 from ferrotype.domain.problems import ProviderFailed, ProviderInterrupted, ProviderRejected
 from ferrotype.providers.base import (
@@ -94,7 +96,7 @@ class LocalProvider:
             yield Finished()
         except _Canceled:
             raise ProviderInterrupted("The drawing was stopped.") from None
-        except (ValueError, OSError, RuntimeError) as error:
+        except (ValueError, OSError, RuntimeError, pyvips.Error) as error:
             raise ProviderFailed(f"The drawing failed: {error}") from error
         finally:
             canceled.set()

@@ -9,10 +9,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ferrotype.catalogue import Catalogue
-from ferrotype.db import generations
+from ferrotype.db import generations, ledger
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Generation, shares
+from ferrotype.domain.ledger import EntryKind
 from ferrotype.domain.model import Model
 from ferrotype.domain.order import Order
 from ferrotype.domain.problems import IdempotencyConflict
@@ -61,6 +62,7 @@ class Admit:
     clock: Clock
     settings: ServiceSettings
     default_model: str | None = None
+    max_starts: int = 5
 
     async def __call__(
         self, order: Order, *, account_id: str, generation_id: str, idempotency_key: str | None = None
@@ -86,6 +88,9 @@ class Admit:
             lambda can: fits_inputs(order, can),
         )
         resolved = resolve(order, model, self.catalogue)
+        if order.references:  # inputs are kept before the hold is taken: not for an order that it will refuse
+            price = model.price.credits * order.num_images
+            await self.database.read(lambda tx: ledger.balance(tx, account_id).after(EntryKind.HOLD, price))
         resolved |= await self.inputs.collect(order, account_id)
         if resolved["width"] is None:
             width, height = await self.inputs.size(resolved["images"][0])
@@ -151,6 +156,7 @@ class Admit:
                 account_id=generation.account_id,
                 generation_id=generation.id,
                 payload={"first": first, "count": count},
+                max_starts=self.max_starts,
             )
             job_id = self.engine.enqueue(tx, job)
             first_job = first_job or job_id

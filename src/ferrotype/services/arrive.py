@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from ferrotype.db import assets, generations
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.problems import OriginProblem
+from ferrotype.domain.problems import OriginProblem, Overloaded
 from ferrotype.domain.states import AssetState, GenerationState, JobState
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.imaging.inspect import peek
@@ -49,6 +50,11 @@ class Arrive:
             return
         try:
             arrived = await self._arrivals.start(asset.id, asset.origin).finished()
+        except Overloaded as problem:  # ours to mend, and no reason to count the picture as lost
+            error = problem.to_json()
+            at = self._clock.now() + timedelta(seconds=problem.retry_after or 30)
+            await self._database.write(lambda tx: self._engine.retry(tx, lease, at, error, counted=False))
+            return
         except OriginProblem as problem:
             if problem.retryable:
                 raise

@@ -7,14 +7,20 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from ferrotype.domain.generation import Attempt, Generation
 from ferrotype.domain.model import Deployment, Model
-from ferrotype.domain.problems import ProviderInterrupted
+from ferrotype.domain.problems import OutcomeUnknown, ProviderInterrupted, ProviderProblem
 from ferrotype.engine.base import Lease
 from ferrotype.providers.base import AttemptRequest, Finished, Provider, WatchEvent
 
 #: Events taken together at most.
 MAX_BATCH: Final = 64
+#: Seconds before a provider that could not be told to stop is told again.
+TELL_AGAIN: Final = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -34,28 +40,37 @@ async def batches(call: Call, cancel_grace: float) -> AsyncGenerator[list[WatchE
     """The provider's events, those together that are there together: a last picture and the end behind
     it then cost one transaction.
 
-    When a cancel is asked for, the provider is told and has `cancel_grace` seconds to confirm it. Past them
-    ProviderInterrupted is raised.
+    When a cancel is asked for, the provider is told, again and again until it could be, and has
+    `cancel_grace` seconds in all. Past them ProviderInterrupted is raised; OutcomeUnknown where it could
+    not even be told.
     """
     assert call.attempt.request_id is not None
+    loop = asyncio.get_running_loop()
     watching = call.provider.watch(call.request, call.attempt.request_id)
     canceled = asyncio.ensure_future(call.lease.canceled.wait())
+    deadline: float | None = None
     told = False
     following: asyncio.Future[WatchEvent] = asyncio.ensure_future(anext(watching))
     try:
         while True:
-            if not told:
+            if deadline is None:
                 await asyncio.wait((following, canceled), return_when=asyncio.FIRST_COMPLETED)
                 if canceled.done() and not following.done():
-                    told = True
-                    await call.provider.cancel(call.request, call.attempt.request_id)
+                    deadline = loop.time() + cancel_grace
+            if deadline is not None:
+                told = told or await _tell(call, call.attempt.request_id)
+                pause = deadline - loop.time()
+                await asyncio.wait((following,), timeout=max(0.0, pause if told else min(pause, TELL_AGAIN)))
+                if not following.done():
+                    if loop.time() < deadline:
+                        continue
+                    if told:
+                        raise ProviderInterrupted("The provider did not confirm the cancel in time.")
+                    raise OutcomeUnknown("The provider could not be told to stop.")
             try:
-                limit = cancel_grace if told else None
-                batch = [await asyncio.wait_for(following, limit)]
+                batch = [await following]
             except StopAsyncIteration:
                 return
-            except TimeoutError:
-                raise ProviderInterrupted("The provider did not confirm the cancel in time.") from None
             while not isinstance(batch[-1], Finished):
                 following = asyncio.ensure_future(anext(watching))
                 await asyncio.sleep(0)  # one turn: what needs no waiting is there after it
@@ -68,3 +83,13 @@ async def batches(call: Call, cancel_grace: float) -> AsyncGenerator[list[WatchE
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await watching.aclose()  # type: ignore[attr-defined]
+
+
+async def _tell(call: Call, request_id: str) -> bool:
+    """Ask the provider to stop; whether it could be asked."""
+    try:
+        await call.provider.cancel(call.request, request_id)
+    except ProviderProblem as problem:
+        log.warning("the provider could not be told to stop", detail=problem.detail)
+        return False
+    return True

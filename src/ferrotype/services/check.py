@@ -23,6 +23,11 @@ def fits_inputs(order: Order, can: Capabilities) -> bool:
 
 def check_bounds(order: Order, settings: ServiceSettings) -> None:
     """The server's own bounds. Raises InvalidField naming the field and its limit."""
+    for field, value in order.model_dump().items():
+        try:
+            json.dumps(value, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:  # a lone surrogate: JSON can spell it, and no reply could repeat it
+            raise InvalidField(f"{field} contains text that is not valid Unicode.", field=field) from None
     for field, text in (("prompt", order.prompt), ("negative_prompt", order.negative_prompt or "")):
         if len(text) > settings.max_prompt:
             raise InvalidField(

@@ -6,15 +6,17 @@ looked up at the provider before anything is submitted again; `submitted` is wat
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Final
 
 import structlog
 
-from ferrotype.db import attempts, generations
+from ferrotype.db import assets, attempts, generations
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
@@ -27,6 +29,7 @@ from ferrotype.domain.problems import (
     Overloaded,
     Problem,
     ProviderBusy,
+    ProviderFailed,
     ProviderTimeout,
     ProviderUnavailable,
 )
@@ -56,6 +59,8 @@ log = structlog.get_logger(__name__)
 NEVER_RAN = (ProviderUnavailable, ProviderBusy, AttemptLost)
 RETRY_BASE: Final = timedelta(seconds=0.5)
 RETRY_CAP: Final = timedelta(seconds=30)
+#: Between looks for room in a full spool, in seconds.
+ROOM_PAUSE: Final = 2.0
 
 
 class Run:
@@ -141,6 +146,10 @@ class Run:
         try:
             found = await call.provider.lookup(call.request)
         except ProviderUnavailable as problem:
+            if self._is_impatient(call.generation) or self._is_given_up(call):
+                unknown = OutcomeUnknown(f"No answer came and the provider cannot be asked: {problem.detail}")
+                await self._end_attempt(call, AttemptState.UNKNOWN, unknown)
+                raise unknown from None
             raise Again(self._delay(call.lease, problem), problem) from None
         log.info("looked up at the provider", attempt_id=call.attempt.id, found=found.value)
         if found is Lookup.FOUND:
@@ -205,16 +214,18 @@ class Run:
 
     async def _follow(self, call: Call) -> None:
         """Watch the call to its end; pictures are announced the moment they exist."""
-        delivered = False
+        missing: Problem | None = None
         try:
             async with aclosing(batches(call, self._settings.cancel_grace)) as events:
                 async for batch in events:
-                    prepared = await self._take(call, batch)
+                    prepared, broken = await self._take(call, batch)
+                    missing = missing or broken
                     if isinstance(batch[-1], Finished):
+                        finished = batch[-1]
                         await self._conclude.succeeded(
                             call.lease,
                             call.attempt,
-                            batch[-1],
+                            replace(finished, problem=finished.problem or missing),
                             lambda tx, prepared=prepared: self._ingest.write(  # type: ignore[misc]
                                 tx, call.generation, prepared
                             ),
@@ -222,28 +233,29 @@ class Run:
                         return
                     if prepared:
                         await self._ingest.announce(call.lease, call.generation, prepared)
-                        delivered = True
         except AttemptLost as problem:
             await self._end_attempt(call, AttemptState.FAILED, problem)
             self._check_patience(call.generation, problem)
-            tried = await self._database.read(lambda tx: attempts.of_job(tx, call.lease.job_id))
-            if delivered or len(tried) >= self._settings.max_attempts:
+            made, submitted = await self._database.read(lambda tx: _tried(tx, call.lease))
+            if made or submitted >= self._settings.max_attempts:
                 await self._conclude.failed(call.lease, None, problem)
                 return
             raise Again(self._delay(call.lease, problem), problem) from None
-        except Overloaded as problem:
-            # No room for what the provider made: the attempt stays, and is watched again later.
-            raise Again(self._delay(call.lease, problem), problem) from None
+        except OutcomeUnknown as problem:
+            await self._end_attempt(call, AttemptState.UNKNOWN, problem)
+            await self._conclude.failed(call.lease, None, problem)
         except Problem as problem:
             if call.lease.canceled.is_set():
                 await self._conclude.canceled(call.lease, call.attempt)
             else:
                 await self._conclude.failed(call.lease, call.attempt, problem)
 
-    async def _take(self, call: Call, batch: list[WatchEvent]) -> list[Asset]:
-        """Pass on what is only for watching; the assets of the batch's pictures."""
+    async def _take(self, call: Call, batch: list[WatchEvent]) -> tuple[list[Asset], Problem | None]:
+        """Pass on what is only for watching; the assets of the batch's pictures, and what is wrong with those
+        that are no pictures."""
         first, count = int(call.lease.payload["first"]), int(call.lease.payload["count"])
-        prepared = []
+        prepared: list[Asset] = []
+        broken: Problem | None = None
         for event in batch:
             match event:
                 case Progress(fraction):
@@ -254,12 +266,24 @@ class Run:
                     self._journal.preview(call.generation.id, first, content_type, text)
                 case Output(index) if index < count:
                     # Only what was asked for is kept: a workflow may make more.
-                    prepared.append(
-                        await self._ingest.prepare(call.lease, call.generation, call.model, event)
-                    )
+                    try:
+                        prepared.append(await self._prepare(call, event))
+                    except ProviderFailed as problem:
+                        broken = broken or problem
                 case _:
                     pass
-        return prepared
+        return prepared, broken
+
+    async def _prepare(self, call: Call, output: Output) -> Asset:
+        """The output's asset. Where there is no room for its bytes they are held until there is: the provider
+        may not have them a second time."""
+        while True:
+            try:
+                return await self._ingest.prepare(call.lease, call.generation, call.model, output)
+            except Overloaded as problem:
+                self._check_patience(call.generation, problem)
+                log.warning("no room for a picture that was made; waiting", detail=problem.detail)
+                await asyncio.sleep(ROOM_PAUSE)
 
     async def _call(self, lease: Lease, generation: Generation, model: Model, attempt: Attempt) -> Call:
         """Everything that goes on with an attempt. Raises NoDeployment or NotFound when something is gone."""
@@ -308,15 +332,35 @@ class Run:
 
     def _check_patience(self, generation: Generation, problem: Problem) -> None:
         """Raise `problem` once the generation has waited for a provider long enough."""
-        age = (self._clock.now() - generation.created_at).total_seconds()
-        if age > self._settings.generation_timeout:
+        if self._is_impatient(generation):
             limit = f"{self._settings.generation_timeout:.0f} s"
             raise ProviderTimeout(f"No provider took the call within {limit}: {problem.detail}")
+
+    def _is_impatient(self, generation: Generation) -> bool:
+        """Whether it was started too long ago to be given to providers any more."""
+        since = generation.started_at
+        if since is None:
+            return False
+        return (self._clock.now() - since).total_seconds() > self._settings.generation_timeout
+
+    def _is_given_up(self, call: Call) -> bool:
+        """Whether somebody asked for the end, and the provider had its time to be asked."""
+        age = (self._clock.now() - call.attempt.created_at).total_seconds()
+        return call.lease.canceled.is_set() and age > self._settings.cancel_grace
 
     def _delay(self, lease: Lease, problem: Problem) -> float:
         if problem.retry_after is not None:
             return problem.retry_after
-        return backoff(lease.starts, base=RETRY_BASE, cap=RETRY_CAP, rng=self._random).total_seconds()
+        # Claims, not starts: the starts of jobs that go back uncounted do not grow.
+        return backoff(max(lease.fence, 1), base=RETRY_BASE, cap=RETRY_CAP, rng=self._random).total_seconds()
+
+
+def _tried(tx: Transaction, lease: Lease) -> tuple[int, int]:
+    """(pictures that the job has made, calls that a provider accepted)."""
+    assert lease.generation_id is not None
+    first, count = int(lease.payload["first"]), int(lease.payload["count"])
+    accepted = [a for a in attempts.of_job(tx, lease.job_id) if a.submitted_at is not None]
+    return assets.count_between(tx, lease.generation_id, first, count), len(accepted)
 
 
 class Again(Exception):

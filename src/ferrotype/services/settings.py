@@ -27,6 +27,6 @@ class ServiceSettings(Settings):
         3, "Calls to providers for one job, when earlier ones surely made nothing.", ge=1
     )
     cancel_grace: float = setting(60.0, "Seconds that a provider has to stop a canceled call.", gt=0)
-    arrive_starts: int = setting(12, "Fetches of one picture's bytes before it counts as lost.", ge=1)
+    arrive_starts: int = setting(60, "Fetches of one picture's bytes before it counts as lost.", ge=1)
     store_starts: int = setting(1_000, "Copies to the store that are tried before a person must look.", ge=1)
     initial_credits: int = setting(1_000_000, "Granted once to the default account.", ge=0)

@@ -10,7 +10,7 @@ from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.states import JobState
+from ferrotype.domain.states import AssetState, JobState
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.services.journal import Journal
 from ferrotype.storage.base import Store
@@ -83,7 +83,7 @@ class StoreCopy:
 
 
 async def tidy_spool(database: Database, spool: Spool, store: Store) -> None:
-    """At start-up: forget spooled files that a crash left without an asset, or after their copy."""
+    """At start-up: forget spooled files that a crash left without a standing asset, or after their copy."""
     for asset_id in await asyncio.to_thread(spool.recover):
         asset, key = await database.read(
             lambda tx, asset_id=asset_id: (  # type: ignore[misc]
@@ -91,5 +91,5 @@ async def tidy_spool(database: Database, spool: Spool, store: Store) -> None:
                 assets.copy_key(tx, asset_id, store.name),
             )
         )
-        if asset is None or key is not None:
+        if asset is None or asset.state is AssetState.FAILED or key is not None:
             await spool.remove(asset_id)
