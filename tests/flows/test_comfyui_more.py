@@ -235,12 +235,12 @@ def test_capabilities_that_contradict_each_other_are_named(
 @pytest.mark.parametrize(
     ("limits", "form", "expected"),
     [
-        ("max_input_side = 400", "png", (400, 300)),
-        ("max_input_pixels = 30000", "jpeg", (200, 150)),
-        ("max_input_pixels = 30000, max_input_side = 100", "webp", (100, 75)),
-        ("max_input_side = 400", "gif", (400, 300)),
-        ("max_input_side = 800", "gif", (800, 600)),
-        ("max_input_pixels = 480000", "jpeg", (800, 600)),
+        ("inputs = { max_side = 400 }", "png", (400, 300)),
+        ("inputs = { max_pixels = 30000 }", "jpeg", (200, 150)),
+        ("inputs = { max_pixels = 30000, max_side = 100 }", "webp", (100, 75)),
+        ("inputs = { max_side = 400 }", "gif", (400, 300)),
+        ("inputs = { max_side = 800 }", "gif", (800, 600)),
+        ("inputs = { max_pixels = 480000 }", "jpeg", (800, 600)),
     ],
 )
 async def test_a_large_input_reaches_the_provider_within_the_limits(
@@ -276,7 +276,7 @@ async def test_a_turned_photo_is_sent_upright_and_a_mask_within_the_limits_too(
     tmp_path: Path, sim: ComfySim
 ) -> None:
     path = tmp_path / "models.toml"
-    path.write_text(CATALOGUE.replace("LIMITS", "max_input_side = 400").replace("TARGET", "inpaint"))
+    path.write_text(CATALOGUE.replace("LIMITS", "inputs = { max_side = 400 }").replace("TARGET", "inpaint"))
     photo = noise(800, 600).copy()
     photo.set_type(pyvips.GValue.gint_type, "orientation", 6)
     async with running(tmp_path / "data", COMFYUI_URL=sim.url, FERROTYPE_CATALOGUE=str(path)) as client:
@@ -296,7 +296,7 @@ async def test_an_accepted_order_waits_while_the_imaging_pool_is_full(
     tmp_path: Path, sim: ComfySim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "models.toml"
-    path.write_text(CATALOGUE.replace("LIMITS", "max_input_side = 100").replace("TARGET", "img2img"))
+    path.write_text(CATALOGUE.replace("LIMITS", "inputs = { max_side = 100 }").replace("TARGET", "img2img"))
     refusals = 3
 
     async with running(tmp_path / "data", COMFYUI_URL=sim.url, FERROTYPE_CATALOGUE=str(path)) as client:

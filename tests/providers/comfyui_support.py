@@ -16,7 +16,7 @@ from ferrotype.domain.clock import Clock, ManualClock, SystemClock
 from ferrotype.domain.ids import new_id
 from ferrotype.providers.base import AttemptRequest, FetchRequest, Finished, InputImage, Output, WatchEvent
 from ferrotype.providers.comfyui import ComfyUIProvider, Pace
-from ferrotype.providers.settings import ComfyUISettings
+from ferrotype.providers.comfyui.settings import ComfyUISettings
 from ferrotype.sim.comfyui import ComfySim, Script
 
 #: Looks at queue and history at once where the real pace would wait seconds.

@@ -13,7 +13,7 @@ from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import SystemClock
 from ferrotype.domain.problems import ProviderRejected, ProviderUnavailable
 from ferrotype.providers.comfyui import ComfyUIProvider
-from ferrotype.providers.settings import ComfyUISettings
+from ferrotype.providers.comfyui.settings import ComfyUISettings
 from ferrotype.sim.comfyui import ComfySim, Script
 
 from .comfyui_support import bench, fetched, order, outputs, provider_for, run

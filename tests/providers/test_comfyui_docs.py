@@ -13,7 +13,7 @@ import pytest
 from ferrotype.app.settings import declared_settings, load_settings
 from ferrotype.catalogue import CatalogueSettings, load_catalogue
 from ferrotype.cli.doctor import CHECKS, Finding
-from ferrotype.domain.model import Capabilities
+from ferrotype.domain.model import Capabilities, InputLimits
 from ferrotype.providers.comfyui import Library
 from ferrotype.providers.comfyui.templates import ORDER_NAMES
 from ferrotype.sim import serve
@@ -131,7 +131,8 @@ def test_every_setting_and_capability_that_is_named_exists() -> None:
         r"^\| (.*?) \|", PAGE.split("| capability | meaning |")[1].split("\n\n")[0], re.MULTILINE
     )
     named = {word for row in rows[1:] for word in re.findall(r"`(\w+)", row)}
-    assert {"size", "max_input_pixels", "needs_mask"} <= named <= set(Capabilities.model_fields)
+    assert {"size", "inputs", "needs_mask"} <= named
+    assert named <= set(Capabilities.model_fields) | set(InputLimits.model_fields)
 
 
 def test_the_template_on_the_page_is_json_and_uses_what_is_explained() -> None:

@@ -8,7 +8,7 @@ import pytest
 import pyvips
 
 from ferrotype.domain.problems import ProviderInterrupted, ProviderRejected
-from ferrotype.providers.base import InputImage, Lookup, Progress, Started
+from ferrotype.providers.base import Found, InputImage, Lookup, Progress, Started
 from ferrotype.sim.comfyui import ComfySim, Script
 
 from .comfyui_support import (
@@ -108,11 +108,11 @@ async def test_ids_of_the_servers_own_are_submitted_watched_and_looked_up() -> N
         follower = Follower(provider, request, request_id)
         await follower.first(Started)
         await sim.held()
-        assert await provider.lookup(request) is Lookup.FOUND
+        assert await provider.lookup(request) == Found(request.attempt_id)
         sim.release()
         (output,) = outputs(await follower.end())
         assert size_of(await fetched(provider, output)) == (64, 64)
-        assert await provider.lookup(request) is Lookup.FOUND
+        assert await provider.lookup(request) == Found(request.attempt_id)
         # After a crash before the id was written down only the attempt's own id is known.
         (again,) = outputs(await told(provider, request, request.attempt_id))
         assert again.origin == output.origin

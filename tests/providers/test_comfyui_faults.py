@@ -21,7 +21,7 @@ from ferrotype.domain.problems import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from ferrotype.providers.base import Finished, Lookup, Output, Progress, Queued, Started
+from ferrotype.providers.base import Finished, Found, Lookup, Output, Progress, Queued, Started
 from ferrotype.providers.comfyui import ComfyUIProvider
 from ferrotype.sim.comfyui import Failure, NodeError, Script
 
@@ -88,7 +88,7 @@ async def test_a_lost_answer_is_looked_up_and_the_prompt_is_watched(status: int)
         request = order()
         with pytest.raises(OutcomeUnknown):
             await provider.submit(request)
-        assert await provider.lookup(request) is Lookup.FOUND
+        assert await provider.lookup(request) == Found(request.attempt_id)
         assert len(outputs(await told(provider, request, request.attempt_id))) == 1
         assert sim.journal.count("POST /prompt") == 1
 
@@ -137,13 +137,13 @@ async def test_lookup_in_every_state() -> None:
         await provider.submit(running)
         await provider.submit(pending)
         await sim.held()
-        assert await provider.lookup(running) is Lookup.FOUND
-        assert await provider.lookup(pending) is Lookup.FOUND
+        assert await provider.lookup(running) == Found(running.attempt_id)
+        assert await provider.lookup(pending) == Found(pending.attempt_id)
         assert await provider.lookup(never) is Lookup.ABSENT
         sim.script.hold = None
         sim.wake()
         await sim.idle()
-        assert await provider.lookup(running) is Lookup.FOUND
+        assert await provider.lookup(running) == Found(running.attempt_id)
         await sim.restart()
         assert await provider.lookup(running) is Lookup.ABSENT
 
@@ -190,11 +190,11 @@ async def test_a_server_that_chooses_ids_itself_is_followed(monkeypatch: pytest.
         follower = Follower(provider, request, request_id)
         await follower.first(Started)
         await sim.held()
-        assert await provider.lookup(request) is Lookup.FOUND
+        assert await provider.lookup(request) == Found(request.attempt_id)
         sim.release()
         outputs(await follower.end())
         # by the mark in the queue and in the history, as after a crash before the id was written down
-        assert await provider.lookup(request) is Lookup.FOUND
+        assert await provider.lookup(request) == Found(request.attempt_id)
         outputs(await told(provider, request, request.attempt_id))
         assert sim.journal.count("POST /prompt") == 1
 

@@ -12,7 +12,17 @@ import pytest
 from ferrotype.domain.asset import Origin
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.problems import ProviderFailed, ProviderRejected
-from ferrotype.providers.base import Finished, Lookup, Output, Preview, Progress, Queued, Started, WatchEvent
+from ferrotype.providers.base import (
+    Finished,
+    Found,
+    Lookup,
+    Output,
+    Preview,
+    Progress,
+    Queued,
+    Started,
+    WatchEvent,
+)
 from ferrotype.providers.comfyui import Pace
 from ferrotype.providers.comfyui import socket as socket_module
 from ferrotype.sim.comfyui import Script
@@ -305,7 +315,7 @@ async def test_closing_a_watch_stops_watching_and_not_the_work() -> None:
         await sim.held()
         sim.release()
         await sim.idle()
-        assert await provider.lookup(request) is Lookup.FOUND
+        assert await provider.lookup(request) == Found(request.attempt_id)
         assert len(outputs(await told(provider, request, request.attempt_id))) == 1
         assert sim.journal.count("POST /prompt") == 1
         assert sim.journal.count("POST /interrupt") == 0

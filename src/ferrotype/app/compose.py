@@ -36,7 +36,7 @@ from ferrotype.net.base import Incoming
 from ferrotype.net.http import Http
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.providers.base import Health, Provider
-from ferrotype.providers.registry import configured_providers
+from ferrotype.providers.registry import open_providers
 from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
 from ferrotype.services.cancel import Cancel
@@ -134,7 +134,7 @@ class Ferrotype:
             self.telemetry.gauge(f"cache_{name}", lambda name=name: float(getattr(self.cache.stats(), name)))  # type: ignore[misc]
         self.telemetry.gauge("spool_bytes", lambda: float(self.spool.usage.bytes))
         self.telemetry.gauge("jobs_running", lambda: float(self.worker.running))
-        self.providers: dict[str, Provider] = configured_providers(settings, self.clock)
+        self.providers: dict[str, Provider] = open_providers(settings.connections, self.clock)
         self.arrivals = Arrivals(
             self.spool,
             self._fetch,

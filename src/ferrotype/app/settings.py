@@ -14,7 +14,8 @@ from ferrotype.engine.settings import EngineSettings
 from ferrotype.http.settings import HttpSettings
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
-from ferrotype.providers.settings import ComfyUISettings
+from ferrotype.providers.connections import Connection, load_connections
+from ferrotype.providers.registry import KINDS
 from ferrotype.services.settings import ServiceSettings
 from ferrotype.storage.settings import StorageSettings
 
@@ -28,7 +29,7 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     ImagingSettings,
     NetSettings,
     LogSettings,
-    ComfyUISettings,
+    *(kind.settings for kind in KINDS.values()),
 )
 
 
@@ -45,7 +46,7 @@ class AppSettings:
     imaging: ImagingSettings
     net: NetSettings
     log: LogSettings
-    comfyui: ComfyUISettings
+    connections: Mapping[str, Connection]
 
     @property
     def data_dir(self) -> Path:
@@ -62,10 +63,12 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: dict[st
     toml = read_toml(environ)
     by_area = {cls.area: cls for cls in AREAS}
     for area in toml:
-        if area not in by_area:
+        if area not in by_area and area != "connections":
             raise ConfigError(f"[{area}] in the configuration file: there is no such area.")
-    values: dict[str, Settings] = {}
+    values: dict[str, Any] = {"connections": load_connections(KINDS, environ, toml)}
     for field in fields(AppSettings):
+        if field.name in values:
+            continue
         cls = by_area[field.name]
         loaded = load(cls, environ, toml)
         given = {name: value for name, value in overrides.get(field.name, {}).items() if value is not None}
@@ -77,7 +80,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: dict[st
                 {cls.area: loaded.model_dump()},
             )
         values[field.name] = loaded
-    return AppSettings(**values)  # type: ignore[arg-type]
+    return AppSettings(**values)
 
 
 def declared_settings() -> list[Setting]:

@@ -12,11 +12,24 @@ from typing import Any, ClassVar, Final, TypeVar
 from pydantic import ValidationError
 
 from ferrotype.config import ConfigError, Settings, setting
-from ferrotype.domain.model import AspectRatio, Capabilities, Frozen, Model, Style
+from ferrotype.domain.model import AspectRatio, Capabilities, Frozen, Model, Operation, Style
 from ferrotype.domain.problems import NoDeployment, UnknownModel, UnsupportedByModel
 
 #: What a catalogue file may contain.
-LISTS: Final = ("models", "styles", "aspect_ratios")
+LISTS: Final = ("models", "operations", "styles", "aspect_ratios")
+#: The shipped files; the order of models is that of preference, and the illustrator is last.
+SHIPPED: Final = (
+    "comfyui",
+    "flux",
+    "diffusion",
+    "gemini",
+    "openai",
+    "enhance",
+    "local",
+    "operations",
+    "styles",
+    "aspect_ratios",
+)
 
 
 class CatalogueSettings(Settings):
@@ -30,9 +43,10 @@ class CatalogueSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Models in order of preference, styles and aspect ratios, by name."""
+    """Models in order of preference, operations, styles and aspect ratios, by name."""
 
     models: dict[str, Model]
+    operations: dict[str, Operation]
     styles: dict[str, Style]
     aspect_ratios: dict[str, AspectRatio]
 
@@ -85,7 +99,11 @@ class Catalogue:
 
 def load_catalogue(settings: CatalogueSettings) -> Catalogue:
     """Read both files. Raises ConfigError naming the entry that is wrong."""
-    shipped = _parse(files(__package__).joinpath("models.toml").read_bytes(), "the shipped catalogue")
+    shipped: dict[str, list[dict[str, Any]]] = {}
+    for name in SHIPPED:
+        text = files(__package__).joinpath("shipped", f"{name}.toml").read_bytes()
+        for kind, entries in _parse(text, f"the shipped {name}.toml").items():
+            shipped.setdefault(kind, []).extend(entries)
     own: dict[str, list[dict[str, Any]]] = {}
     if settings.catalogue:
         path = Path(settings.catalogue)
@@ -94,6 +112,7 @@ def load_catalogue(settings: CatalogueSettings) -> Catalogue:
         own = _parse(path.read_bytes(), str(path))
     catalogue = Catalogue(
         models=_merge(Model, own.get("models", []), shipped["models"]),
+        operations=_merge(Operation, own.get("operations", []), shipped["operations"]),
         styles=_merge(Style, own.get("styles", []), shipped["styles"]),
         aspect_ratios=_merge(AspectRatio, own.get("aspect_ratios", []), shipped["aspect_ratios"]),
     )

@@ -23,8 +23,8 @@ from ferrotype.app.settings import AppSettings, load_settings
 from ferrotype.catalogue import load_catalogue
 from ferrotype.config import ConfigError
 from ferrotype.domain.clock import SystemClock
-from ferrotype.providers.comfyui import Library
-from ferrotype.providers.registry import configured_providers
+from ferrotype.providers.comfyui import ComfyUISettings, Library
+from ferrotype.providers.registry import open_providers
 
 MARKS: Final = {"ok": "[green]ok       [/]", "warn": "[yellow]warning  [/]", "fail": "[red]failed   [/]"}
 
@@ -140,7 +140,7 @@ async def _catalogue(settings: AppSettings) -> list[Finding]:
 
 async def _providers(settings: AppSettings) -> list[Finding]:
     findings = []
-    providers = configured_providers(settings, SystemClock())
+    providers = open_providers(settings.connections, SystemClock())
     for name, provider in providers.items():
         try:
             health = await asyncio.wait_for(provider.health(), 15)
@@ -164,7 +164,15 @@ async def _providers(settings: AppSettings) -> list[Finding]:
 
 async def _workflows(settings: AppSettings) -> list[Finding]:
     """Every ComfyUI workflow template, and that those of the catalogue exist."""
-    folder = settings.comfyui.workflows_dir
+    folders = {
+        connection.settings.workflows_dir
+        for connection in settings.connections.values()
+        if isinstance(connection.settings, ComfyUISettings)
+    }
+    return [finding for folder in folders or {None} for finding in _templates(settings, folder)]
+
+
+def _templates(settings: AppSettings, folder: str | None) -> list[Finding]:
     if folder is not None and not Path(folder).expanduser().is_dir():
         return [Finding("fail", f"{folder} is no folder", "correct COMFYUI_WORKFLOWS")]
     library = Library(folder)

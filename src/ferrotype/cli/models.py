@@ -10,15 +10,13 @@ from rich.table import Table
 
 from ferrotype.app.settings import load_settings
 from ferrotype.catalogue import load_catalogue
-from ferrotype.domain.clock import SystemClock
-from ferrotype.providers.registry import configured_providers
 
 
 def show(*, as_json: bool, data_dir: Path | None) -> None:
     """Print every model. Raises ConfigError when the catalogue is wrong."""
     settings = load_settings(storage={"data_dir": data_dir})
     catalogue = load_catalogue(settings.catalogue)
-    configured = set(configured_providers(settings, SystemClock()))
+    configured = settings.connections.keys()
     if as_json:
         print(json.dumps([model.model_dump(by_alias=True) for model in catalogue.models.values()], indent=2))
         return

@@ -1,4 +1,4 @@
-"""Catalogue entries: models with their capabilities, prices and deployments; styles; aspect ratios."""
+"""Catalogue entries: models with their capabilities, prices and deployments; operations; styles; ratios."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ class Parameter(Frozen):
     description: str = ""
 
 
+class InputLimits(Frozen):
+    """What a model takes as an input picture; anything beyond it is made to fit before it is sent."""
+
+    max_pixels: int | None = Field(default=None, ge=1, description="Width x height.")
+    max_side: int | None = Field(default=None, ge=16, description="Pixels of the longer side.")
+    formats: list[Literal["jpeg", "png", "webp"]] = Field(
+        default=["jpeg", "png", "webp"],
+        min_length=1,
+        description="What it reads; another is sent as the first that can hold it.",
+    )
+    quality: int = Field(default=90, ge=1, le=100, description="Of a JPEG or WebP that is made to fit.")
+    alpha: bool = Field(default=True, description="Whether transparency may be sent.")
+
+
 class Capabilities(Frozen):
     """What a model can do. Whatever is not declared here is refused before any money is spent."""
 
@@ -47,7 +61,7 @@ class Capabilities(Frozen):
     )
     max_per_call: int = Field(default=1, ge=1, description="Pictures that one provider call makes.")
     max_prompt: int = Field(default=10_000, ge=1, description="Characters.")
-    prompt: Literal["required", "optional"] = "required"
+    prompt: Literal["required", "optional", "none"] = "required"
     seed: bool = True
     negative_prompt: bool = False
     styles: bool = True
@@ -55,12 +69,7 @@ class Capabilities(Frozen):
     max_images: int = Field(default=0, ge=0, description="Input pictures it takes.")
     mask: bool = False
     needs_mask: bool = Field(default=False, description="It makes nothing without one.")
-    max_input_pixels: int | None = Field(
-        default=None, ge=1, description="An input with more is made smaller before it is sent."
-    )
-    max_input_side: int | None = Field(
-        default=None, ge=16, description="Pixels; an input with a longer side is made smaller likewise."
-    )
+    inputs: InputLimits = InputLimits()
     previews: bool = False
     formats: list[str] = Field(default_factory=list, description="Formats that `format` may name.")
     params: dict[str, Parameter] = Field(default_factory=dict)
@@ -75,7 +84,7 @@ class Capabilities(Frozen):
 
 
 class Price(Frozen):
-    """Of one picture."""
+    """Of one picture: what the account pays in credits, what the operator pays in dollars."""
 
     credits: int = Field(default=1, ge=0)
     usd: float = Field(default=0.0, ge=0.0)
@@ -86,7 +95,13 @@ class Deployment(Frozen):
 
     provider: str
     target: str = Field(description="The provider's own model, version or workflow.")
-    weight: int = Field(default=1, ge=1)
+    priority: int = Field(default=0, description="Lower ones are used first; others stand by.")
+    weight: int = Field(default=1, ge=1, description="Its share among those of the same priority.")
+    max_concurrent: int | None = Field(default=None, ge=1, description="Calls under way at once.")
+    usd: float | None = Field(default=None, ge=0, description="Dollars per picture here, if not the model's.")
+    usd_per_second: float | None = Field(
+        default=None, ge=0, description="Dollars per second, where the provider tells how long it worked."
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="Facts that only this provider reads.")
 
 
@@ -104,7 +119,30 @@ class Model(Frozen):
         default_factory=dict, description="Values of `params` when the order names none."
     )
     source_type: SourceType = "trainedAlgorithmicMedia"
+    timeout: float | None = Field(default=None, gt=0, description="Seconds that one call may take.")
+    on_unknown: Literal["fail", "retry"] = Field(
+        default="fail",
+        description="Whether a call whose outcome nobody can tell is made again, and perhaps paid twice.",
+    )
     deployments: list[Deployment] = Field(min_length=1)
+
+
+class Operation(Frozen):
+    """What can be asked, with its typed inputs."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+    title: str = ""
+    description: str = ""
+    prompt: Literal["required", "optional", "none"] = "required"
+    min_images: int = Field(default=0, ge=0)
+    max_images: int = Field(default=0, ge=0)
+    mask: Literal["required", "optional", "none"] = "none"
+    needs_one_of: list[str] = Field(
+        default_factory=list, description="Of these at least one: `prompt`, `images.1`, `params.NAME`."
+    )
+    params: dict[str, Parameter] = Field(
+        default_factory=dict, description="Parameters that every model serving it takes."
+    )
 
 
 class Style(Frozen):

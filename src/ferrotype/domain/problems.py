@@ -11,7 +11,6 @@ The tree::
     │   ├── NotFound                404 not_found
     │   ├── MethodNotAllowed        405 method_not_allowed
     │   ├── IdempotencyConflict     409 idempotency_conflict
-    │   ├── StateConflict           409 state_conflict
     │   ├── TooLarge                413 too_large
     │   ├── UnsupportedMedia        415 unsupported_media
     │   ├── RangeNotSatisfiable     416 range_not_satisfiable
@@ -20,7 +19,6 @@ The tree::
     │   └── UnsupportedByModel      422 unsupported_by_model
     ├── ServerProblem           ours to mend
     │   ├── InternalError           500 internal_error
-    │   ├── Misconfigured           500 misconfigured
     │   ├── NoDeployment            503 no_deployment
     │   └── Overloaded              503 overloaded
     ├── OriginProblem           a provider made a picture and its bytes do not come
@@ -29,6 +27,7 @@ The tree::
     └── ProviderProblem         a call to a provider ended badly
         ├── ProviderUnavailable     503 provider_unavailable    it surely did not run
         ├── ProviderBusy            503 provider_busy           it surely did not run
+        ├── ProviderMisconfigured   502 provider_misconfigured  our key, account or model there is of no use
         ├── ProviderRejected        422 provider_rejected       the provider calls the input wrong
         ├── ProviderRefused         422 provider_refused        the provider's content policy
         ├── ProviderFailed          502 provider_failed         it ran and broke
@@ -132,10 +131,6 @@ class IdempotencyConflict(RequestProblem):
     code, status, title = "idempotency_conflict", 409, "The idempotency key was used with another body"
 
 
-class StateConflict(RequestProblem):
-    code, status, title = "state_conflict", 409, "Its state does not allow that"
-
-
 class TooLarge(RequestProblem):
     code, status, title = "too_large", 413, "The body is too large"
 
@@ -166,10 +161,6 @@ class ServerProblem(Problem):
 
 class InternalError(ServerProblem):
     code, status, title = "internal_error", 500, "Something broke on our side"
-
-
-class Misconfigured(ServerProblem):
-    code, status, title = "misconfigured", 500, "The server's configuration is wrong"
 
 
 class NoDeployment(ServerProblem):
@@ -210,6 +201,14 @@ class ProviderBusy(ProviderProblem):
     """The provider asked us to come back later (429, full slots); the call surely did not run."""
 
     code, status, title, retryable = "provider_busy", 503, "The provider is at its limit", True
+
+
+class ProviderMisconfigured(ProviderProblem):
+    """The provider knows neither our key nor the model, or wants money first; the call surely did not run and
+    waiting does not help: it may go to another deployment."""
+
+    code, status = "provider_misconfigured", 502
+    title = "The server's access to the provider is not set up right"
 
 
 class ProviderRejected(ProviderProblem):

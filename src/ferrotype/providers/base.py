@@ -15,7 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ferrotype.domain.asset import Credit, Origin
 from ferrotype.domain.problems import Problem
@@ -35,10 +35,14 @@ class InputImage:
 class AttemptRequest:
     """Everything that one call asks of a provider, in Ferrotype's words.
 
+    `model` is the catalogue's name, for details of problems.
     `attempt_id` is a canonical lowercase UUID: providers that accept an id from the client get this
     one. `target` is the provider's own model, version or workflow; `options` come from the deployment.
-    `width` and `height` are pixels; `seed` is the first picture's, further ones of the same call count
-    on from it; `params` were checked against the model's capabilities and carry its defaults.
+    `width` and `height` are pixels, `aspect_ratio` the catalogue's name of the nearest shape; `seed` is
+    the first picture's, further ones of the same call count on from it; `params` were
+    checked against the model's capabilities and carry its defaults.
+    `webhook_url` is where the provider may tell of changes (only a Hooked one is given it). `timeout` is in
+    seconds, after which a call that still runs there is of no use to anybody.
     """
 
     attempt_id: str
@@ -49,13 +53,17 @@ class AttemptRequest:
     height: int
     seed: int
     num_images: int = 1
+    model: str = ""
     negative_prompt: str = ""
     style: str | None = None
+    aspect_ratio: str = "1:1"
     format: str | None = None
     images: tuple[InputImage, ...] = ()
     mask: InputImage | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    webhook_url: str | None = None
+    timeout: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +113,28 @@ class Output:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The last event. `problem` says what is missing although some pictures exist; `seconds` is the
-    provider's own measure of its work."""
+    provider's own measure of its work, `usd` what it says that it charged for all of it. `notes` are facts
+    that later orders need, kept with the attempt (Gemini's thought signatures)."""
 
     problem: Problem | None = None
     seconds: float | None = None
+    usd: float | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 WatchEvent = Queued | Started | Progress | Preview | Output | Finished
 
 
-class Lookup(Enum):
-    """What a provider answers about a call whose reply we never saw."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The provider has the call: it is watched by this id."""
 
-    FOUND = "found"  # it has it: watch it by id
+    request_id: str
+
+
+class Lookup(Enum):
+    """What else a provider answers about a call whose reply we never saw."""
+
     ABSENT = "absent"  # it surely never accepted it, or forgot it at no cost: it may be submitted again
     UNKNOWN = "unknown"  # it cannot tell: never submit again
 
@@ -143,34 +160,63 @@ class FetchRequest:
     tls: ssl.SSLContext | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a provider can do beyond making pictures; the table in docs/PROVIDERS.md is made from it.
+
+    `cancel`: `yes` stops the work, `queued` only what waits, `connection` closes the connection and the
+    service may work and charge on. `reattach`: a call is followed by its id after a restart. `lookup`: it can
+    be asked about a call whose answer was lost. `idempotent`: the same call submitted twice runs once.
+    `inline`: `submit` is answered only by the work itself, so there is nothing to follow by id.
+    """
+
+    progress: bool = False
+    previews: bool = False
+    cancel: Literal["yes", "queued", "connection", "no"] = "no"
+    reattach: bool = False
+    lookup: bool = False
+    idempotent: bool = False
+    webhooks: bool = False
+    inline: bool = False
+
+
 class Provider(Protocol):
-    """One service that makes pictures."""
+    """One connection to a service that makes pictures. `name` is the connection's: `replicate`, or the one
+    that the operator gave it."""
 
     name: str
+
+    @property
+    def traits(self) -> Traits:
+        """What it can do; a constant of the class."""
+        ...
 
     async def submit(self, request: AttemptRequest) -> str:
         """Hand the call over; the provider's request id.
 
-        Raises ProviderUnavailable or ProviderBusy when it surely was not accepted, ProviderRejected
-        or ProviderRefused when it never will be, OutcomeUnknown when no answer came and it may have
-        been accepted (the caller then asks `lookup`).
+        Raises ProviderUnavailable or ProviderBusy when it surely was not accepted, ProviderMisconfigured
+        when it will not be with our settings, ProviderRejected or ProviderRefused when it never will be,
+        OutcomeUnknown when no answer came and it may have been accepted (the caller then asks `lookup`).
+        An `inline` provider answers when the head of the reply is here, and gives `attempt_id`; cancelling
+        this call closes the connection.
         """
         ...
 
     def watch(self, request: AttemptRequest, request_id: str) -> AsyncIterator[WatchEvent]:
         """Follow a submitted call to its end; also after a restart, by id alone.
 
-        Ends with Finished, or raises ProviderFailed, ProviderRefused, ProviderTimeout,
-        ProviderInterrupted or AttemptLost. Reconnects by itself. Closing the iterator stops watching
-        and not the work.
+        Ends with Finished, or raises ProviderFailed, ProviderRejected, ProviderRefused, ProviderTimeout,
+        ProviderInterrupted, AttemptLost (the provider forgot it and charges nothing) or OutcomeUnknown (an
+        inline call of another process, say). ProviderUnavailable and ProviderBusy: it cannot be asked for
+        long now; the caller comes back with the same id. Reconnects by itself before that. Closing the
+        iterator stops watching and not the work, except for an inline call.
         """
         ...
 
-    async def lookup(self, request: AttemptRequest) -> Lookup:
+    async def lookup(self, request: AttemptRequest) -> Found | Lookup:
         """Whether the provider got the call that carries `request.attempt_id`.
 
-        After FOUND, `attempt_id` is also the request id. Raises ProviderUnavailable when it cannot be
-        asked now.
+        Raises ProviderUnavailable when it cannot be asked now.
         """
         ...
 
@@ -188,4 +234,17 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@runtime_checkable
+class Hooked(Protocol):
+    """A provider that tells of changes by webhook, at `AttemptRequest.webhook_url`."""
+
+    async def hook(self, attempt_id: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Take a webhook about that attempt; `headers` have lower-case names.
+
+        Wakes the watch, which may use the body only where its signature was checked. Raises Unauthorized
+        when a signature is due and wrong. An attempt that nobody watches is no error.
+        """
         ...

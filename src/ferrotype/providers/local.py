@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import ClassVar, Final
 
 import pyvips
 
@@ -16,14 +17,17 @@ from ferrotype.providers.base import (
     AttemptRequest,
     FetchRequest,
     Finished,
+    Found,
     Health,
     Lookup,
     Output,
     Preview,
     Progress,
     Started,
+    Traits,
     WatchEvent,
 )
+from ferrotype.providers.connections import Kind, ProviderSettings
 from ferrotype.providers.illustrator import CREDIT, illustrate
 
 #: Encoder options per format: high quality, low effort, because somebody waits.
@@ -34,6 +38,16 @@ ENCODINGS: Final = {
 }
 
 
+class LocalSettings(ProviderSettings):
+    """What is drawn in this process."""
+
+    area: ClassVar[str] = "local"
+
+    @property
+    def configured(self) -> bool:
+        return True
+
+
 class _Canceled(Exception):
     """Thrown through the drawing to stop it."""
 
@@ -41,9 +55,12 @@ class _Canceled(Exception):
 class LocalProvider:
     """A `Provider` whose calls run in threads here. After a restart a call is simply drawn again."""
 
-    name = "local"
+    traits: ClassVar = Traits(
+        progress=True, previews=True, cancel="yes", reattach=True, lookup=True, idempotent=True
+    )
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, name: str = "local") -> None:
+        self.name = name
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="illustrator")
         self._cancels: dict[str, threading.Event] = {}
 
@@ -102,7 +119,7 @@ class LocalProvider:
             canceled.set()
             self._cancels.pop(request_id, None)
 
-    async def lookup(self, request: AttemptRequest) -> Lookup:
+    async def lookup(self, request: AttemptRequest) -> Found | Lookup:
         return Lookup.ABSENT
 
     async def cancel(self, request: AttemptRequest, request_id: str) -> None:
@@ -119,3 +136,6 @@ class LocalProvider:
         for canceled in self._cancels.values():
             canceled.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+LOCAL = Kind(LocalSettings, lambda _settings, name, _clock: LocalProvider(os.cpu_count() or 1, name))

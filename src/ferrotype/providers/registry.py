@@ -1,37 +1,26 @@
-"""Which providers exist, and which of them are configured. A new one is one line here."""
+"""Which kinds of providers exist. A new one is one line here."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Any, Final
 
 from ferrotype.domain.clock import Clock
 from ferrotype.providers.base import Provider
-from ferrotype.providers.comfyui import ComfyUIProvider
-from ferrotype.providers.local import LocalProvider
-from ferrotype.providers.settings import ComfyUISettings
+from ferrotype.providers.comfyui import COMFYUI
+from ferrotype.providers.connections import Connection, Kind
+from ferrotype.providers.local import LOCAL
 
-
-class ProviderSettings(Protocol):
-    """The settings that the providers below read."""
-
-    @property
-    def comfyui(self) -> ComfyUISettings: ...
-
-
-Factory = Callable[[ProviderSettings, Clock], Provider | None]
-
-#: Name -> how it is made; None where its settings do not name an address or a key.
-PROVIDERS: Final[Mapping[str, Factory]] = {
-    "comfyui": lambda settings, clock: (
-        ComfyUIProvider(settings.comfyui, clock) if settings.comfyui.url else None
-    ),
-    "local": lambda _settings, _clock: LocalProvider(threads=os.cpu_count() or 1),
+#: The order is that of preference where an order names no model; the illustrator is last.
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    "comfyui": COMFYUI,
+    "local": LOCAL,
 }
 
 
-def configured_providers(settings: ProviderSettings, clock: Clock) -> dict[str, Provider]:
-    """The providers that may be used, in the order of the registry."""
-    made = {name: factory(settings, clock) for name, factory in PROVIDERS.items()}
-    return {name: provider for name, provider in made.items() if provider is not None}
+def open_providers(connections: Mapping[str, Connection], clock: Clock) -> dict[str, Provider]:
+    """A provider per connection. Raises ConfigError where settings cannot be used."""
+    return {
+        name: KINDS[connection.kind].make(connection.settings, name, clock)
+        for name, connection in connections.items()
+    }

@@ -94,11 +94,11 @@ class Inputs:
         async def read() -> bytes:
             return await self._originals.read(asset.id)
 
-        if can.max_input_pixels is None and can.max_input_side is None:
+        if can.inputs.max_pixels is None and can.inputs.max_side is None:
             return InputImage(asset.id, content_type, sha256, read)
         width, height = await self._size(asset)
-        max_pixels = can.max_input_pixels or width * height
-        max_side = can.max_input_side or max(width, height)
+        max_pixels = can.inputs.max_pixels or width * height
+        max_side = can.inputs.max_side or max(width, height)
         if fit(width, height, max_pixels, max_side) == (width, height):
             return InputImage(asset.id, content_type, sha256, read)
 

@@ -39,6 +39,7 @@ from ferrotype.engine.base import Engine, Lease
 from ferrotype.providers.base import (
     AttemptRequest,
     Finished,
+    Found,
     Lookup,
     Output,
     Preview,
@@ -151,9 +152,9 @@ class Run:
                 await self._end_attempt(call, AttemptState.UNKNOWN, unknown)
                 raise unknown from None
             raise Again(self._delay(call.lease, problem), problem) from None
-        log.info("looked up at the provider", attempt_id=call.attempt.id, found=found.value)
-        if found is Lookup.FOUND:
-            await self._checkpoint(call, call.attempt.id)
+        log.info("looked up at the provider", attempt_id=call.attempt.id, found=str(found))
+        if isinstance(found, Found):
+            await self._checkpoint(call, found.request_id)
             return True
         if found is Lookup.ABSENT:
             absent = AttemptLost("The provider never accepted the call.")

@@ -7,7 +7,20 @@ it; `templates`, `library` and `order` make workflows.
 
 from ferrotype.providers.comfyui.library import Checked, Library
 from ferrotype.providers.comfyui.provider import ComfyUIProvider
+from ferrotype.providers.comfyui.settings import ComfyUISettings
 from ferrotype.providers.comfyui.templates import Template, TemplateFault
 from ferrotype.providers.comfyui.watch import Pace
+from ferrotype.providers.connections import Kind
 
-__all__ = ["Checked", "ComfyUIProvider", "Library", "Pace", "Template", "TemplateFault"]
+COMFYUI = Kind(ComfyUISettings, lambda settings, name, clock: ComfyUIProvider(settings, clock, name=name))
+
+__all__ = [
+    "COMFYUI",
+    "Checked",
+    "ComfyUIProvider",
+    "ComfyUISettings",
+    "Library",
+    "Pace",
+    "Template",
+    "TemplateFault",
+]

@@ -17,7 +17,7 @@ from ferrotype.config import ConfigError
 from ferrotype.domain.problems import OutcomeUnknown, ProviderRejected, ProviderUnavailable
 from ferrotype.providers.comfyui.errors import WebsocketRefused, refused, rejection, translated
 from ferrotype.providers.comfyui.queue import QueueView
-from ferrotype.providers.settings import ComfyUISettings
+from ferrotype.providers.comfyui.settings import ComfyUISettings
 
 #: Seconds for the TCP and TLS handshakes.
 CONNECT_SECONDS: Final = 10.0

@@ -6,12 +6,12 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.problems import ProviderFailed, ProviderProblem, ProviderUnavailable
-from ferrotype.providers.base import AttemptRequest, FetchRequest, Health, Lookup, WatchEvent
+from ferrotype.providers.base import AttemptRequest, FetchRequest, Found, Health, Lookup, Traits, WatchEvent
 from ferrotype.providers.comfyui import order
 from ferrotype.providers.comfyui.client import Client
 from ferrotype.providers.comfyui.demux import Demux
@@ -20,10 +20,10 @@ from ferrotype.providers.comfyui.graph import only_by_websocket
 from ferrotype.providers.comfyui.library import Library
 from ferrotype.providers.comfyui.queue import ATTEMPT_KEY
 from ferrotype.providers.comfyui.run import Run
+from ferrotype.providers.comfyui.settings import ComfyUISettings
 from ferrotype.providers.comfyui.socket import Socket
 from ferrotype.providers.comfyui.templates import with_prefix
 from ferrotype.providers.comfyui.watch import Pace, Watch
-from ferrotype.providers.settings import ComfyUISettings
 
 #: Prompts submitted and not watched yet whose messages are kept.
 UNWATCHED: Final = 1_000
@@ -34,10 +34,13 @@ CANCEL_LOOKS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 class ComfyUIProvider:
     """One ComfyUI server. Use it from one event loop; `close` it there."""
 
-    name = "comfyui"
+    traits: ClassVar = Traits(progress=True, previews=True, cancel="yes", reattach=True, lookup=True)
 
-    def __init__(self, settings: ComfyUISettings, clock: Clock, pace: Pace | None = None) -> None:
+    def __init__(
+        self, settings: ComfyUISettings, clock: Clock, pace: Pace | None = None, *, name: str = "comfyui"
+    ) -> None:
         """Raises ConfigError when the settings name no address."""
+        self.name = name
         self._settings = settings
         self._clock = clock
         self._pace = pace or Pace()
@@ -128,7 +131,7 @@ class ComfyUIProvider:
         finally:
             self._demux.remove(run)
 
-    async def lookup(self, request: AttemptRequest) -> Lookup:
+    async def lookup(self, request: AttemptRequest) -> Found | Lookup:
         """ABSENT only when neither queue nor history has it."""
         try:
             place = await self._finder.place(request.attempt_id, request.attempt_id)
@@ -136,7 +139,7 @@ class ComfyUIProvider:
             raise
         except ProviderProblem as problem:
             raise ProviderUnavailable(problem.detail, retry_after=problem.retry_after) from None
-        return Lookup.ABSENT if place is None else Lookup.FOUND
+        return Lookup.ABSENT if place is None else Found(request.attempt_id)
 
     async def cancel(self, request: AttemptRequest, request_id: str) -> None:
         """Take it out of the queue, or interrupt it while it is the one that runs.

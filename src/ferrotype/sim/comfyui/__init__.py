@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ferrotype.sim.options import Failure
+
 from .journal import Entry, Journal, Mark
-from .script import Failure, NodeError, Older, Script
+from .script import NodeError, Older, Script
 from .server import ComfySim
 
 __all__ = ["ComfySim", "Entry", "Failure", "Journal", "Mark", "NodeError", "Older", "Script"]

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ferrotype.sim.options import Failure, take
+
 from .journal import Entry
-from .script import Failure, take
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -91,7 +92,7 @@ async def _answer(
             return response
     if failure.status == 0:
         return None
-    return web.Response(status=failure.status, text=failure.body)
+    return web.Response(status=failure.status, text=failure.body, headers=failure.headers)
 
 
 async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pyvips
 from aiohttp import web
 
-from . import pixels
+from ferrotype.sim import pixels
+from ferrotype.sim.options import take
+from ferrotype.sim.pixels import Picture
+
 from .faults import ENTRY
 from .folders import Folders, inside
-from .pixels import Picture
-from .script import take
 
 if TYPE_CHECKING:
     from .server import ComfySim

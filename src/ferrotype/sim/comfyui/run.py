@@ -8,7 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from . import pixels
+from ferrotype.sim import pixels
+from ferrotype.sim.options import take
+
 from .folders import Folders, OutsideFolder, save_path
 from .gate import Gate, Interrupted
 from .graph import Cache, Cached, ExecutionOrder, is_link
@@ -16,7 +18,7 @@ from .journal import Journal
 from .nodes import REGISTRY
 from .nodes.base import Images, NodeFailure, Result, shown
 from .queue import Item
-from .script import Script, take
+from .script import Script
 from .sockets import Hub, metadata_frame, preview_frame, text_frame
 
 

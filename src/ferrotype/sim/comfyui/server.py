@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from . import pixels
+from ferrotype.sim import pixels
+
 from .admin import Admin
 from .faults import middleware, note_status
 from .files import Files

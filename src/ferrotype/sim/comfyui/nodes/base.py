@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ferrotype.sim.comfyui.folders import Folders
-from ferrotype.sim.comfyui.pixels import Picture
 from ferrotype.sim.comfyui.script import Script
+from ferrotype.sim.pixels import Picture
 
 Images = tuple[Picture, ...]
 

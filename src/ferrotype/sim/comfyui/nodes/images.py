@@ -9,10 +9,10 @@ from typing import Any
 
 import pyvips
 
-from ferrotype.sim.comfyui import pixels
+from ferrotype.sim import pixels
 from ferrotype.sim.comfyui.folders import Folders
-from ferrotype.sim.comfyui.pixels import Picture
 from ferrotype.sim.comfyui.script import Script
+from ferrotype.sim.pixels import Picture
 
 from .base import Context, Images, Input, Node, NodeFailure, Result, integer, number, seed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 
-from ferrotype.sim.comfyui import pixels
+from ferrotype.sim import pixels
 
 from .base import Context, Images, Input, Latent, Node, Result, integer
 

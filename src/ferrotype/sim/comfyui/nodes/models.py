@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-from ferrotype.sim.comfyui import pixels
-from ferrotype.sim.comfyui.pixels import Picture
+from ferrotype.sim import pixels
+from ferrotype.sim.pixels import Picture
 
 from .base import Context, Input, Latent, Node, Result, integer, number, seed
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ferrotype.sim.comfyui import pixels
+from ferrotype.sim import pixels
 from ferrotype.sim.comfyui.folders import Folders
 from ferrotype.sim.comfyui.script import Script
 

@@ -7,8 +7,8 @@ import math
 import re
 from typing import Final
 
-from ferrotype.sim.comfyui import pixels
-from ferrotype.sim.comfyui.pixels import Picture
+from ferrotype.sim import pixels
+from ferrotype.sim.pixels import Picture
 
 from .base import Context, Images, Input, Node, Result
 

@@ -1,13 +1,14 @@
-"""Settings of the providers. A provider is configured as soon as its address or key is given."""
+"""ComfyUI's settings."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from ferrotype.config import Settings, setting
+from ferrotype.config import setting
+from ferrotype.providers.connections import ProviderSettings
 
 
-class ComfyUISettings(Settings):
+class ComfyUISettings(ProviderSettings):
     """A ComfyUI server, on your own box or behind a proxy URL."""
 
     area: ClassVar[str] = "comfyui"
@@ -48,3 +49,7 @@ class ComfyUISettings(Settings):
         env="COMFYUI_MAX_FRAME_BYTES",
         ge=65_536,
     )
+
+    @property
+    def configured(self) -> bool:
+        return self.url is not None
