@@ -21,7 +21,7 @@ from ferrotype.app.lock import running_server
 from ferrotype.app.server import check_port
 from ferrotype.app.settings import AppSettings, load_settings
 from ferrotype.catalogue import load_catalogue
-from ferrotype.config import ConfigError
+from ferrotype.config import ConfigError, load, read_toml
 from ferrotype.domain.clock import SystemClock
 from ferrotype.providers.comfyui import ComfyUISettings, Library
 from ferrotype.providers.registry import open_providers
@@ -165,11 +165,11 @@ async def _providers(settings: AppSettings) -> list[Finding]:
 async def _workflows(settings: AppSettings) -> list[Finding]:
     """Every ComfyUI workflow template, and that those of the catalogue exist."""
     folders = {
-        connection.settings.workflows_dir
-        for connection in settings.connections.values()
-        if isinstance(connection.settings, ComfyUISettings)
-    }
-    return [finding for folder in folders or {None} for finding in _templates(settings, folder)]
+        each.settings.workflows_dir
+        for each in settings.connections.values()
+        if isinstance(each.settings, ComfyUISettings)
+    } or {load(ComfyUISettings, toml=read_toml()).workflows_dir}
+    return [finding for folder in folders for finding in _templates(settings, folder)]
 
 
 def _templates(settings: AppSettings, folder: str | None) -> list[Finding]:

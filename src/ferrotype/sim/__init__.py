@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from .comfyui import ComfySim, Script
+from .hosted import HostedScript, HostedSim
 
 
 class Simulator(Protocol):
@@ -27,17 +28,33 @@ class Simulator(Protocol):
         ...
 
 
-def _comfyui(options: Mapping[str, Any]) -> ComfySim:
-    values = dict(options)
-    base_dir, cert, key = (values.pop(name, None) for name in ("base_dir", "tls_cert", "tls_key"))
+def _tls(values: dict[str, Any]) -> tuple[str, str] | None:
+    cert, key = (values.pop(name, None) for name in ("tls_cert", "tls_key"))
     if (cert is None) != (key is None):
         raise ValueError("tls_cert and tls_key belong together")
-    tls = (str(cert), str(key)) if cert is not None else None
+    return (str(cert), str(key)) if cert is not None else None
+
+
+def _comfyui(options: Mapping[str, Any]) -> ComfySim:
+    values = dict(options)
+    tls, base_dir = _tls(values), values.pop("base_dir", None)
     return ComfySim(Script.from_json(values), base_dir=base_dir, tls=tls)
 
 
-SIMULATORS: dict[str, Callable[[Mapping[str, Any]], Simulator]] = {"comfyui": _comfyui}
-"""Makers by name. Options are the fields of the simulator's script, and `base_dir`, `tls_cert`, `tls_key`."""
+def _hosted(cls: type[HostedSim]) -> Callable[[Mapping[str, Any]], HostedSim]:
+    def make(options: Mapping[str, Any]) -> HostedSim:
+        values = dict(options)
+        tls = _tls(values)
+        return cls(HostedScript.from_json(values), tls=tls)
+
+    return make
+
+
+SIMULATORS: dict[str, Callable[[Mapping[str, Any]], Simulator]] = {
+    "comfyui": _comfyui,
+}
+"""Makers by name. Options are the fields of the simulator's script, and `tls_cert`, `tls_key` (for ComfyUI also
+`base_dir`)."""
 
 
 async def serve(

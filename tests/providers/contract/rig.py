@@ -1,7 +1,7 @@
-"""What the contract suite needs of each provider: a rig, its simulator behind verbs that mean the same everywhere.
+"""What the contract suite needs of each provider: a rig, its simulator behind verbs that mean the same.
 
-A rig for a hosted service is a `HostedRig` in `rigs/<kind>.py`, with its simulator, how a provider is made for it,
-and what an order looks like. Where its service cannot do something, the rig says so in `lacks`.
+A rig for a hosted service is a `HostedRig` in `rigs/<kind>.py`, with its simulator, how a provider is made
+for it, and what an order looks like. Where its service cannot do something, the rig says so in `lacks`.
 """
 
 from __future__ import annotations
@@ -157,11 +157,8 @@ class Told:
 
 async def watch(provider: Provider, request: AttemptRequest, request_id: str) -> Told:
     """The whole watch."""
-    events: list[WatchEvent] = []
     async with aclosing(provider.watch(request, request_id)) as watching:  # type: ignore[type-var]
-        async for event in watching:
-            events.append(event)
-    return Told(events)
+        return Told([event async for event in watching])
 
 
 async def call(provider: Provider, request: AttemptRequest) -> Told:
