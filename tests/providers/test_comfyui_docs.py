@@ -47,7 +47,7 @@ def write_example(folder: Path) -> dict[str, str]:
 
 
 async def doctor(environ: dict[str, str]) -> list[Finding]:
-    return await CHECKS["workflows"](load_settings(environ))
+    return await CHECKS["workflows"](load_settings({"COMFYUI_URL": "http://127.0.0.1:1", **environ}))
 
 
 async def test_the_example_is_ordered_and_made(tmp_path: Path) -> None:

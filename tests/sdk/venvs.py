@@ -1,7 +1,7 @@
 """Throw-away environments for the official SDKs that drive our simulators, one per SDK version.
 
-`requirements/sdk/<name>.txt` is a hashed lock; the environment lies in `.sdk/<name>` and is made anew when the
-lock changes. Scripts in `tests/sdk/scripts` run in it, and print one JSON value.
+`requirements/sdk/<name>.txt` is a hashed lock; the environment lies in `.sdk/<name>` and is made anew when
+the lock changes. Scripts in `tests/sdk/scripts` run in it, and print one JSON value.
 """
 
 from __future__ import annotations

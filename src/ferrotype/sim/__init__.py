@@ -53,8 +53,7 @@ def _hosted(cls: type[HostedSim]) -> Callable[[Mapping[str, Any]], HostedSim]:
 SIMULATORS: dict[str, Callable[[Mapping[str, Any]], Simulator]] = {
     "comfyui": _comfyui,
 }
-"""Makers by name. Options are the fields of the simulator's script, and `tls_cert`, `tls_key` (for ComfyUI also
-`base_dir`)."""
+"""Makers by name. Options: the fields of the script, `tls_cert`, `tls_key`, and for ComfyUI `base_dir`."""
 
 
 async def serve(
