@@ -35,7 +35,7 @@ from ferrotype.imaging.sniff import sniff
 from ferrotype.net.base import Incoming
 from ferrotype.net.http import Http
 from ferrotype.net.telemetry import Telemetry
-from ferrotype.providers.base import Health, Provider
+from ferrotype.providers.base import Health, Hooked, Provider
 from ferrotype.providers.registry import open_providers
 from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
@@ -50,8 +50,10 @@ from ferrotype.services.inputs import Inputs
 from ferrotype.services.janitor import Janitor
 from ferrotype.services.journal import Journal
 from ferrotype.services.originals import Originals
+from ferrotype.services.requests import Requests
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
+from ferrotype.services.standing import Standings
 from ferrotype.services.store import StoreCopy, tidy_spool
 from ferrotype.services.uploads import Uploads
 from ferrotype.services.waiting import Waiting
@@ -161,7 +163,9 @@ class Ferrotype:
             orders.store_starts,
         )
         self.inputs = Inputs(database, self.originals, self.uploads, self.http, self.pool, settings.imaging)
-        self.routing = Routing(self.providers, self.catalogue)
+        self.standings = Standings(clock, settings.routing)
+        self.routing = Routing(self.providers, self.catalogue, self.standings)
+        self.requests = Requests(self.catalogue, self.inputs, settings.routing.call_timeout, self._hook_url)
         self.conclude = Conclude(database, engine, self.journal, clock)
         self.ingest = Ingest(
             database, engine, self.spool, self.arrivals, self.journal, clock, orders, self._remember
@@ -189,7 +193,7 @@ class Ferrotype:
                     database,
                     engine,
                     self.routing,
-                    self.inputs,
+                    self.requests,
                     self.ingest,
                     self.conclude,
                     self.journal,
@@ -291,6 +295,15 @@ class Ferrotype:
             raise OriginUnavailable(f"The provider {origin.provider} is no longer configured.")
         wanted = provider.fetch_request(origin)
         return self.http.get(wanted.url, headers=wanted.headers, trusted=wanted.trusted, tls=wanted.tls)
+
+    def _hook_url(self, provider: str, attempt_id: str) -> str | None:
+        """Where that provider may call back; None where nobody outside reaches this server."""
+        base = self.settings.http.public_url
+        if base is None or not self.settings.routing.provider_webhooks:
+            return None
+        if not isinstance(self.providers[provider], Hooked):
+            return None
+        return f"{base.rstrip('/')}/v1/hooks/{provider}/{attempt_id}"
 
     def _on_failed(
         self,

@@ -16,7 +16,7 @@ from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
 from ferrotype.providers.connections import Connection, load_connections
 from ferrotype.providers.registry import KINDS
-from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.settings import RoutingSettings, ServiceSettings
 from ferrotype.storage.settings import StorageSettings
 
 AREAS: Final[tuple[type[Settings], ...]] = (
@@ -26,6 +26,7 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     EngineSettings,
     CatalogueSettings,
     ServiceSettings,
+    RoutingSettings,
     ImagingSettings,
     NetSettings,
     LogSettings,
@@ -43,6 +44,7 @@ class AppSettings:
     engine: EngineSettings
     catalogue: CatalogueSettings
     orders: ServiceSettings
+    routing: RoutingSettings
     imaging: ImagingSettings
     net: NetSettings
     log: LogSettings

@@ -57,6 +57,8 @@ def move(
     request_id: str | None = None,
     error: dict[str, Any] | None = None,
     seconds: float | None = None,
+    usd: float | None = None,
+    notes: dict[str, Any] | None = None,
 ) -> Attempt:
     """Change the state; the attempt as it is now. Raises IllegalTransition."""
     ATTEMPT.advance(attempt.state, to)
@@ -65,6 +67,7 @@ def move(
         values |= {"submitted_at": at, "request_id": request_id}
     else:
         values |= {"completed_at": at, "error": error, "seconds": seconds}
+        values |= {"usd": usd, "notes": notes}
     tx.execute(_UPDATE, {"attempt_id": attempt.id, **values})
     return replace(attempt, **values)
 
@@ -83,4 +86,6 @@ def _attempt(row: Row[Any]) -> Attempt:
         completed_at=row.completed_at,
         error=row.error,
         seconds=row.seconds,
+        usd=row.usd,
+        notes=row.notes,
     )

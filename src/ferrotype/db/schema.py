@@ -195,6 +195,8 @@ attempts = Table(
     Column("submitted_at", Moment),
     Column("completed_at", Moment),
     Column("seconds", Float),
+    Column("usd", Float),
+    Column("notes", JSON(none_as_null=True)),
 )
 
 assets = Table(

@@ -37,7 +37,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call to a provider; its id is the one that we give the provider, where it takes one."""
+    """One call to a provider; its id is the one that we give the provider, where it takes one.
+
+    `seconds` and `usd` are what it took and cost, `notes` what later orders need to know of it.
+    """
 
     id: str
     job_id: str
@@ -51,6 +54,8 @@ class Attempt:
     completed_at: datetime | None = None
     error: dict[str, Any] | None = None
     seconds: float | None = None
+    usd: float | None = None
+    notes: dict[str, Any] | None = None
 
 
 def shares(num_images: int, max_per_call: int) -> list[tuple[int, int]]:

@@ -143,6 +143,10 @@ class Engine(Protocol):
         """
         ...
 
+    def hurry(self, tx: Transaction, job_id: str) -> bool:
+        """Make a job that waits for its `not_before` due now; False when it does not wait."""
+        ...
+
     async def rescue(self, *, abandoned: bool = False) -> list[str]:
         """Queue jobs whose lease has expired again, or fail those started too often; their ids.
 

@@ -230,6 +230,12 @@ class SqliteEngine:
             lease.canceled.set()
         self.wake()
 
+    def hurry(self, tx: Transaction, job_id: str) -> bool:
+        found = tx.execute(sql.HURRY, {"job": job_id, "now": self._clock.now()}).rowcount > 0
+        if found:
+            tx.on_commit(self.wake)
+        return found
+
     async def rescue(self, *, abandoned: bool = False) -> list[str]:
         now = self._clock.now()
         held = {job_id: lease.fence for job_id, lease in self._held.items() if not lease.lost.is_set()}

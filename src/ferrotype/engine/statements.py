@@ -130,6 +130,11 @@ REQUEST_CANCEL: Final = (
     .where(jobs.c.id == bindparam("job"))
     .values(cancel_requested=True, priority=bindparam("new_priority"), not_before=null())
 )
+HURRY: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"), QUEUED, jobs.c.not_before > bindparam("now"))
+    .values(not_before=bindparam("now"))
+)
 LEASED: Final = select(jobs).where(RUNNING)
 RENEW: Final = (
     update(jobs)

@@ -36,6 +36,30 @@ class Call:
     request: AttemptRequest
 
 
+class Stopped(Exception):
+    """The end was asked for in mid submit, and the connection was closed: nobody knows what came of it."""
+
+
+async def submit(call: Call) -> str:
+    """Hand the call over; the provider's request id.
+
+    When the end is asked for meanwhile: an inline call is broken off (Stopped), any other is waited for,
+    because it is stopped by the id that its answer brings. Raises what the provider raises.
+    """
+    submitting = asyncio.ensure_future(call.provider.submit(call.request))
+    canceled = asyncio.ensure_future(call.lease.canceled.wait())
+    try:
+        await asyncio.wait((submitting, canceled), return_when=asyncio.FIRST_COMPLETED)
+        if not submitting.done() and call.provider.traits.inline:
+            raise Stopped
+        return await submitting
+    finally:
+        canceled.cancel()
+        if not submitting.done():
+            submitting.cancel()
+            await asyncio.gather(submitting, return_exceptions=True)
+
+
 async def batches(call: Call, cancel_grace: float) -> AsyncGenerator[list[WatchEvent], None]:
     """The provider's events, those together that are there together: a last picture and the end behind
     it then cost one transaction.

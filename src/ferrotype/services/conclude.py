@@ -51,10 +51,11 @@ class Conclude:
         attempt: Attempt,
         finished: Finished,
         announce: Callable[[Transaction], None],
+        usd: Callable[[int], float],
     ) -> None:
         """The provider is done; without a single picture that is a failure all the same.
 
-        `announce` writes the last pictures in the same transaction.
+        `announce` writes the last pictures in the same transaction; `usd` prices so many pictures.
         Like every ending here it goes through `finish`, which fences: a lost lease rolls all of it back.
         """
 
@@ -71,7 +72,14 @@ class Conclude:
             error = problem.to_json() if problem else None
             attempt_ending = AttemptState.SUCCEEDED if made else AttemptState.FAILED
             attempts.move(
-                tx, attempt, attempt_ending, self._clock.now(), error=error, seconds=finished.seconds
+                tx,
+                attempt,
+                attempt_ending,
+                self._clock.now(),
+                error=error,
+                seconds=finished.seconds,
+                usd=usd(made),
+                notes=dict(finished.notes) or None,
             )
             self._end(tx, lease, JobState.SUCCEEDED if made else JobState.FAILED, error)
 

@@ -52,7 +52,8 @@ class Envelopes:
             base_url,
             progress=None,
             position=position,
-            metrics=_metrics(generation, [], self._clock.now()),
+            calls=[],
+            now=self._clock.now(),
         )
 
     async def page(
@@ -74,6 +75,20 @@ class Envelopes:
             raise NotFound(f"There is no asset {asset_id}.")
         return asset_envelope(asset, base_url)
 
+    async def attempts(self, generation_id: str, account_id: str) -> list[Envelope]:
+        """Every call to a provider that the generation led to, oldest first. Raises NotFound."""
+
+        def story(tx: Transaction) -> list[Attempt] | None:
+            generation = generations.get(tx, generation_id)
+            if generation is None or generation.account_id != account_id:
+                return None
+            return attempts.of_generation(tx, generation_id)
+
+        found = await self._database.read(story)
+        if found is None:
+            raise NotFound(f"There is no generation {generation_id}.")
+        return [attempt_envelope(attempt) for attempt in found]
+
     def _envelopes(self, tx: Transaction, found: list[Generation], base_url: str) -> list[Envelope]:
         pictures = assets.of_generations(tx, [generation.id for generation in found])
         return [
@@ -83,7 +98,8 @@ class Envelopes:
                 base_url,
                 progress=self._journal.progress_of(generation.id),
                 position=self._position(tx, generation),
-                metrics=_metrics(generation, attempts.of_generation(tx, generation.id), self._clock.now()),
+                calls=attempts.of_generation(tx, generation.id),
+                now=self._clock.now(),
             )
             for generation in found
         ]
@@ -104,9 +120,13 @@ def generation_envelope(
     *,
     progress: float | None,
     position: int | None,
-    metrics: dict[str, float | None],
+    calls: list[Attempt],
+    now: datetime,
 ) -> Envelope:
-    """The envelope of a generation; fields that are not known yet are None, never absent."""
+    """The envelope of a generation; fields that are not known yet are None, never absent.
+
+    `cost` is what is expected until the end, then what it was: credits of the pictures, dollars of the calls.
+    """
     ended = GENERATION.is_terminal(generation.status)
     standing = sum(1 for asset in pictures if asset.state is not AssetState.FAILED)
     counted = standing if ended else generation.num_images
@@ -122,10 +142,12 @@ def generation_envelope(
         "error": generation.error,
         "progress": 1.0 if generation.status is GenerationState.SUCCEEDED else progress,
         "queue_position": position,
-        "metrics": metrics,
+        "metrics": _metrics(generation, calls, now),
         "cost": {
             "credits": generation.credits_each * counted,
-            "usd": round(generation.usd_each * counted, 6),
+            "usd": round(
+                sum(call.usd or 0.0 for call in calls) if ended else generation.usd_each * counted, 6
+            ),
         },
         "reused_from": generation.reused_from,
         "tags": generation.tags,
@@ -157,6 +179,24 @@ def asset_envelope(asset: Asset, base_url: str) -> Envelope:
         "source_type": asset.source_type,
         "credit": asset.credit.model_dump() if asset.credit else None,
         "created_at": rfc3339(asset.created_at),
+    }
+
+
+def attempt_envelope(attempt: Attempt) -> Envelope:
+    """The public face of a call to a provider."""
+    return {
+        "id": attempt.id,
+        "object": "attempt",
+        "provider": attempt.provider,
+        "target": attempt.target,
+        "status": attempt.state.value,
+        "request_id": attempt.request_id,
+        "error": attempt.error,
+        "seconds": attempt.seconds,
+        "usd": attempt.usd,
+        "created_at": rfc3339(attempt.created_at),
+        "submitted_at": _time(attempt.submitted_at),
+        "completed_at": _time(attempt.completed_at),
     }
 
 

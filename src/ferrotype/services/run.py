@@ -16,12 +16,11 @@ from typing import Final
 
 import structlog
 
-from ferrotype.db import assets, attempts, generations
+from ferrotype.db import attempts, generations
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Attempt, Generation
-from ferrotype.domain.ids import new_id
 from ferrotype.domain.model import Deployment, Model
 from ferrotype.domain.problems import (
     AttemptLost,
@@ -30,34 +29,30 @@ from ferrotype.domain.problems import (
     Problem,
     ProviderBusy,
     ProviderFailed,
+    ProviderMisconfigured,
     ProviderTimeout,
     ProviderUnavailable,
 )
 from ferrotype.domain.states import ATTEMPT, GENERATION, AttemptState, GenerationState
 from ferrotype.engine.backoff import backoff
 from ferrotype.engine.base import Engine, Lease
-from ferrotype.providers.base import (
-    AttemptRequest,
-    Finished,
-    Found,
-    Lookup,
-    Output,
-    Preview,
-    Progress,
-    WatchEvent,
-)
-from ferrotype.services.call import Call, batches
+from ferrotype.providers.base import Finished, Found, Lookup, Output, Preview, Progress, WatchEvent
+from ferrotype.services.attempts import Attempts
+from ferrotype.services.call import Call, Stopped, batches, submit
 from ferrotype.services.conclude import Conclude
+from ferrotype.services.costs import usd_of
 from ferrotype.services.ingest import Ingest
-from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
-from ferrotype.services.routing import Routing
+from ferrotype.services.places import Places
+from ferrotype.services.requests import Requests
+from ferrotype.services.routing import Again, Routing
 from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.standing import Key, key_of
 
 log = structlog.get_logger(__name__)
 
 #: The call surely made nothing and costs nothing: it may go elsewhere, or be made again.
-NEVER_RAN = (ProviderUnavailable, ProviderBusy, AttemptLost)
+NEVER_RAN = (ProviderUnavailable, ProviderBusy, ProviderMisconfigured, AttemptLost)
 RETRY_BASE: Final = timedelta(seconds=0.5)
 RETRY_CAP: Final = timedelta(seconds=30)
 #: Between looks for room in a full spool, in seconds.
@@ -72,7 +67,7 @@ class Run:
         database: Database,
         engine: Engine,
         routing: Routing,
-        inputs: Inputs,
+        requests: Requests,
         ingest: Ingest,
         conclude: Conclude,
         journal: Journal,
@@ -83,26 +78,39 @@ class Run:
         self._database = database
         self._engine = engine
         self._routing = routing
-        self._inputs = inputs
+        self._requests = requests
         self._ingest = ingest
         self._conclude = conclude
         self._journal = journal
         self._clock = clock
         self._settings = settings
         self._random = random or Random()
+        self._attempts = Attempts(database, engine, clock)
 
     async def __call__(self, lease: Lease) -> None:
         """Bring the job to its end, or queue it again where the provider surely did nothing."""
+        places = Places(self._database, self._engine, self._routing, lease)
         try:
-            await self._run(lease)
+            await self._run(lease, places)
         except Again as again:
-            at = self._clock.now() + timedelta(seconds=again.seconds)
+            seconds = again.seconds + places.park(again.full)
+            at = self._clock.now() + timedelta(seconds=seconds)
             await self._conclude.again(lease, at, again.problem)
+        except Stopped:
+            await self._conclude.canceled(lease, None)
         except Problem as problem:
             await self._conclude.failed(lease, None, problem)
+        finally:
+            await places.leave()
 
-    async def _run(self, lease: Lease) -> None:
-        generation, attempt, fresh = await self._database.write(lambda tx: self._take_up(tx, lease))
+    async def _run(self, lease: Lease, places: Places) -> None:
+        try:
+            generation, attempt, fresh = await self._database.write(
+                lambda tx: self._take_up(tx, lease, places)
+            )
+        except Again as again:
+            await self._check_wait(lease, again)
+            raise
         if GENERATION.is_terminal(generation.status):
             await self._conclude.stale(lease)
             return
@@ -111,20 +119,23 @@ class Run:
             return
         model = self._routing.model(generation.model)
         try:
-            call = await self._call(lease, generation, model, attempt)
+            deployment = self._routing.named(model, attempt.provider, attempt.target)
+            places.hold(deployment)
+            call = await self._call(lease, generation, model, deployment, attempt)
         except Problem as problem:  # an input is gone, or the deployment
             await self._conclude.failed(lease, attempt if fresh else None, problem)
             return
         if fresh:
-            call = await self._begin(call)
+            call = await self._begin(call, places)
         elif attempt.state is AttemptState.SUBMITTING and not await self._look_up(call):
             if lease.canceled.is_set():
-                await self._conclude.canceled(lease, None)
-                return
-            call = await self._begin(await self._another(call, set()))
+                raise Stopped
+            call = await self._begin(await self._another(call, places, set()), places)
         await self._follow(call)
 
-    def _take_up(self, tx: Transaction, lease: Lease) -> tuple[Generation, Attempt | None, bool]:
+    def _take_up(
+        self, tx: Transaction, lease: Lease, places: Places
+    ) -> tuple[Generation, Attempt | None, bool]:
         """The generation, and the attempt to go on with: the one that a dead process or a drain left behind,
         or a new one (True), written before any provider is called. None where the end was asked for."""
         self._engine.fence(tx, lease)
@@ -134,8 +145,8 @@ class Run:
         under_way = [a for a in attempts.of_job(tx, lease.job_id) if not ATTEMPT.is_terminal(a.state)]
         if under_way or lease.canceled.is_set() or GENERATION.is_terminal(generation.status):
             return generation, next(iter(under_way), None), False
-        deployment = self._routing.pick(self._routing.model(generation.model))
-        attempt = self._attempt(lease, generation, deployment)
+        deployment = places.take(self._routing.model(generation.model))
+        attempt = self._attempts.new(lease, deployment)
         if generation.status is GenerationState.QUEUED:
             generations.move(tx, generation, GenerationState.RUNNING, self._clock.now())
             self._journal.record(tx, "started", generation.id)
@@ -149,107 +160,135 @@ class Run:
         except ProviderUnavailable as problem:
             if self._is_impatient(call.generation) or self._is_given_up(call):
                 unknown = OutcomeUnknown(f"No answer came and the provider cannot be asked: {problem.detail}")
-                await self._end_attempt(call, AttemptState.UNKNOWN, unknown)
-                raise unknown from None
+                await self._unknown(call, unknown)
             raise Again(self._delay(call.lease, problem), problem) from None
         log.info("looked up at the provider", attempt_id=call.attempt.id, found=str(found))
         if isinstance(found, Found):
-            await self._checkpoint(call, found.request_id)
+            await self._attempts.checkpoint(call, found.request_id)
             return True
         if found is Lookup.ABSENT:
-            absent = AttemptLost("The provider never accepted the call.")
-            await self._end_attempt(call, AttemptState.FAILED, absent)
+            await self._never_ran(call, AttemptLost("The provider never accepted the call."))
             return False
-        unknown = OutcomeUnknown("No answer came and the provider cannot tell whether it ran.")
-        await self._end_attempt(call, AttemptState.UNKNOWN, unknown)
-        raise unknown
+        await self._unknown(
+            call, OutcomeUnknown("No answer came and the provider cannot tell whether it ran.")
+        )
+        return False
 
-    async def _begin(self, call: Call) -> Call:
+    async def _begin(self, call: Call, places: Places) -> Call:
         """Submit the attempt; where it surely did not run, go on to the model's other deployments."""
-        avoid: set[tuple[str, str]] = set()
+        avoid: set[Key] = set()
         while True:
             try:
                 await self._submit(call)
                 return call
             except NEVER_RAN as problem:
-                avoid.add((call.deployment.provider, call.deployment.target))
-                if all((d.provider, d.target) in avoid for d in call.model.deployments):
-                    self._check_patience(call.generation, problem)
-                    raise Again(self._delay(call.lease, problem), problem) from None
-            call = await self._another(call, avoid)
+                avoid.add(key_of(call.deployment))
+                if not self._routing.deployments(call.model, avoid):
+                    self._give_up_or_wait(call, problem)
+            call = await self._another(call, places, avoid)
 
-    async def _another(self, call: Call, avoid: set[tuple[str, str]]) -> Call:
+    def _give_up_or_wait(self, call: Call, problem: Problem) -> None:
+        """No deployment took the call. Raises `problem` where waiting does not help, else Again."""
+        others = [self._routing.standings.state(each) for each in self._routing.deployments(call.model)]
+        if isinstance(problem, ProviderMisconfigured) and len(others) == 1:
+            raise problem
+        self._check_patience(call.generation, problem)
+        full = [call.deployment] if isinstance(problem, ProviderBusy) and problem.retry_after is None else []
+        raise Again(self._delay(call.lease, problem), problem, full) from None
+
+    async def _another(self, call: Call, places: Places, avoid: set[Key]) -> Call:
         """A further attempt of the same job, written before its provider is called."""
-        attempt = self._attempt(call.lease, call.generation, self._routing.pick(call.model, avoid))
-
-        def story(tx: Transaction) -> None:
-            self._engine.fence(tx, call.lease)
-            attempts.add(tx, attempt)
-
-        await self._database.write(story)
-        return await self._call(call.lease, call.generation, call.model, attempt)
-
-    def _attempt(self, lease: Lease, generation: Generation, deployment: Deployment) -> Attempt:
-        return Attempt(
-            id=new_id(),
-            job_id=lease.job_id,
-            generation_id=generation.id,
-            provider=deployment.provider,
-            target=deployment.target,
-            state=AttemptState.SUBMITTING,
-            request_id=None,
-            created_at=self._clock.now(),
-        )
+        await places.leave()
+        deployment = places.take(call.model, avoid)
+        attempt = self._attempts.new(call.lease, deployment)
+        await self._attempts.add(call.lease, attempt)
+        return await self._call(call.lease, call.generation, call.model, deployment, attempt)
 
     async def _submit(self, call: Call) -> None:
         try:
-            request_id = await call.provider.submit(call.request)
-        except OutcomeUnknown:
+            request_id = await submit(call)
+        except Stopped:
+            await self._attempts.end(
+                call, AttemptState.UNKNOWN, OutcomeUnknown("It was stopped in mid call.")
+            )
+            raise
+        except OutcomeUnknown as problem:
+            self._routing.standings.record(call.deployment, problem)
             if not await self._look_up(call):
                 raise AttemptLost("The provider never accepted the call.") from None
             return
-        except Problem as problem:
-            await self._end_attempt(call, AttemptState.FAILED, problem)
+        except NEVER_RAN as problem:
+            await self._never_ran(call, problem)
             raise
-        await self._checkpoint(call, request_id)
+        except Problem as problem:
+            self._routing.standings.record(call.deployment, problem)
+            await self._attempts.end(call, AttemptState.FAILED, problem)
+            raise
+        await self._attempts.checkpoint(call, request_id)
+
+    async def _never_ran(self, call: Call, problem: Problem) -> None:
+        self._routing.standings.record(call.deployment, problem)
+        await self._attempts.end(call, AttemptState.FAILED, problem)
+
+    async def _unknown(self, call: Call, problem: OutcomeUnknown) -> None:
+        """End an attempt whose outcome nobody can tell. Raises `problem`, or Again where the model's entry
+        allows a second call that may be paid twice."""
+        await self._attempts.end(call, AttemptState.UNKNOWN, problem)
+        if call.model.on_unknown == "retry" and not call.lease.canceled.is_set():
+            self._check_patience(call.generation, problem)
+            _, submitted = await self._attempts.tried(call.lease)
+            if submitted < self._settings.max_attempts:
+                raise Again(self._delay(call.lease, problem), problem)
+        raise problem
 
     async def _follow(self, call: Call) -> None:
         """Watch the call to its end; pictures are announced the moment they exist."""
-        missing: Problem | None = None
+        standings, missing = self._routing.standings, None
         try:
             async with aclosing(batches(call, self._settings.cancel_grace)) as events:
                 async for batch in events:
                     prepared, broken = await self._take(call, batch)
                     missing = missing or broken
                     if isinstance(batch[-1], Finished):
-                        finished = batch[-1]
-                        await self._conclude.succeeded(
-                            call.lease,
-                            call.attempt,
-                            replace(finished, problem=finished.problem or missing),
-                            lambda tx, prepared=prepared: self._ingest.write(  # type: ignore[misc]
-                                tx, call.generation, prepared
-                            ),
-                        )
+                        finished = replace(batch[-1], problem=batch[-1].problem or missing)
+                        standings.record(call.deployment, finished.problem)
+                        await self._finish(call, finished, prepared)
                         return
                     if prepared:
                         await self._ingest.announce(call.lease, call.generation, prepared)
         except AttemptLost as problem:
-            await self._end_attempt(call, AttemptState.FAILED, problem)
+            await self._never_ran(call, problem)
             self._check_patience(call.generation, problem)
-            made, submitted = await self._database.read(lambda tx: _tried(tx, call.lease))
+            made, submitted = await self._attempts.tried(call.lease)
             if made or submitted >= self._settings.max_attempts:
-                await self._conclude.failed(call.lease, None, problem)
-                return
+                raise
+            raise Again(self._delay(call.lease, problem), problem) from None
+        except (ProviderUnavailable, ProviderBusy) as problem:
+            # It has the call and cannot be asked now: the attempt stays, and is watched by its id again.
+            standings.record(call.deployment, problem)
+            if self._is_impatient(call.generation) or self._is_given_up(call):
+                unknown = OutcomeUnknown(f"The provider could not be asked any more: {problem.detail}")
+                await self._attempts.end(call, AttemptState.UNKNOWN, unknown)
+                raise (Stopped() if call.lease.canceled.is_set() else unknown) from None
             raise Again(self._delay(call.lease, problem), problem) from None
         except OutcomeUnknown as problem:
-            await self._end_attempt(call, AttemptState.UNKNOWN, problem)
-            await self._conclude.failed(call.lease, None, problem)
+            standings.record(call.deployment, problem)
+            await self._unknown(call, problem)
         except Problem as problem:
             if call.lease.canceled.is_set():
                 await self._conclude.canceled(call.lease, call.attempt)
             else:
+                standings.record(call.deployment, problem)
                 await self._conclude.failed(call.lease, call.attempt, problem)
+
+    async def _finish(self, call: Call, finished: Finished, prepared: list[Asset]) -> None:
+        await self._conclude.succeeded(
+            call.lease,
+            call.attempt,
+            finished,
+            lambda tx: self._ingest.write(tx, call.generation, prepared),
+            lambda made: usd_of(call.model, call.deployment, finished, made),
+        )
 
     async def _take(self, call: Call, batch: list[WatchEvent]) -> tuple[list[Asset], Problem | None]:
         """Pass on what is only for watching; the assets of the batch's pictures, and what is wrong with those
@@ -286,53 +325,25 @@ class Run:
                 log.warning("no room for a picture that was made; waiting", detail=problem.detail)
                 await asyncio.sleep(ROOM_PAUSE)
 
-    async def _call(self, lease: Lease, generation: Generation, model: Model, attempt: Attempt) -> Call:
-        """Everything that goes on with an attempt. Raises NoDeployment or NotFound when something is gone."""
-        deployment = self._routing.named(model, attempt.provider, attempt.target)
-        order = generation.input
-        native = bool(deployment.options.get("native_styles"))
-        style = order["style"]
+    async def _call(
+        self, lease: Lease, generation: Generation, model: Model, deployment: Deployment, attempt: Attempt
+    ) -> Call:
+        """Everything that goes on with an attempt. Raises NotFound when an input is gone."""
         first, count = int(lease.payload["first"]), int(lease.payload["count"])
-        request = AttemptRequest(
-            attempt_id=attempt.id,
-            operation=generation.operation,
-            target=deployment.target,
-            prompt=self._routing.prompt(order["prompt"], None if native else style),
-            negative_prompt=order["negative_prompt"] or "",
-            style=style,
-            width=order["width"],
-            height=order["height"],
-            seed=order["seed"] + first,
-            num_images=count,
-            format=order["format"],
-            images=await self._inputs.open(order["images"], model.capabilities),
-            mask=next(
-                iter(await self._inputs.open([order["mask"]] if order["mask"] else [], model.capabilities)),
-                None,
-            ),
-            params=order["params"],
-            options=deployment.options,
-        )
+        request = await self._requests.of(generation, model, deployment, attempt, first, count)
         provider = self._routing.providers[deployment.provider]
         return Call(lease, generation, model, deployment, provider, attempt, request)
 
-    async def _checkpoint(self, call: Call, request_id: str) -> None:
-        def story(tx: Transaction) -> Attempt:
-            self._engine.fence(tx, call.lease)
-            now = self._clock.now()
-            return attempts.move(tx, call.attempt, AttemptState.SUBMITTED, now, request_id=request_id)
-
-        call.attempt = await self._database.write(story)
-
-    async def _end_attempt(self, call: Call, to: AttemptState, problem: Problem) -> None:
-        def story(tx: Transaction) -> Attempt:
-            self._engine.fence(tx, call.lease)
-            return attempts.move(tx, call.attempt, to, self._clock.now(), error=problem.to_json())
-
-        call.attempt = await self._database.write(story)
+    async def _check_wait(self, lease: Lease, again: Again) -> None:
+        """Raise ProviderTimeout for a job that waits for a place too long already."""
+        assert lease.generation_id is not None
+        generation_id = lease.generation_id
+        generation = await self._database.read(lambda tx: generations.get(tx, generation_id))
+        assert generation is not None
+        self._check_patience(generation, again.problem)
 
     def _check_patience(self, generation: Generation, problem: Problem) -> None:
-        """Raise `problem` once the generation has waited for a provider long enough."""
+        """Raise ProviderTimeout once the generation has waited for a provider long enough."""
         if self._is_impatient(generation):
             limit = f"{self._settings.generation_timeout:.0f} s"
             raise ProviderTimeout(f"No provider took the call within {limit}: {problem.detail}")
@@ -354,20 +365,3 @@ class Run:
             return problem.retry_after
         # Claims, not starts: the starts of jobs that go back uncounted do not grow.
         return backoff(max(lease.fence, 1), base=RETRY_BASE, cap=RETRY_CAP, rng=self._random).total_seconds()
-
-
-def _tried(tx: Transaction, lease: Lease) -> tuple[int, int]:
-    """(pictures that the job has made, calls that a provider accepted)."""
-    assert lease.generation_id is not None
-    first, count = int(lease.payload["first"]), int(lease.payload["count"])
-    accepted = [a for a in attempts.of_job(tx, lease.job_id) if a.submitted_at is not None]
-    return assets.count_between(tx, lease.generation_id, first, count), len(accepted)
-
-
-class Again(Exception):
-    """The job goes back to its queue: the provider surely did nothing."""
-
-    def __init__(self, seconds: float, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.seconds = seconds
-        self.problem = problem

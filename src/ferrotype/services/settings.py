@@ -30,3 +30,25 @@ class ServiceSettings(Settings):
     arrive_starts: int = setting(60, "Fetches of one picture's bytes before it counts as lost.", ge=1)
     store_starts: int = setting(1_000, "Copies to the store that are tried before a person must look.", ge=1)
     initial_credits: int = setting(1_000_000, "Granted once to the default account.", ge=0)
+
+
+class RoutingSettings(Settings):
+    """When a deployment is left alone."""
+
+    area: ClassVar[str] = "routing"
+
+    breaker_window: int = setting(10, "Last calls of a deployment that its breaker looks at.", ge=1)
+    breaker_faults: int = setting(
+        5, "So many of them that were the deployment's fault open its breaker.", ge=1
+    )
+    breaker_seconds: float = setting(
+        15.0, "How long an open breaker lets nothing through; twice as long each time a probe fails.", gt=0
+    )
+    breaker_max_seconds: float = setting(300.0, "Longest time that it lets nothing through.", gt=0)
+    call_timeout: float = setting(
+        600.0, "Seconds that one call to a provider may take, where the model does not say.", gt=0
+    )
+    provider_webhooks: bool = setting(
+        True,
+        "Whether providers are told to call back, which needs FERROTYPE_PUBLIC_URL.",
+    )

@@ -375,9 +375,8 @@ async def test_a_malformed_answer_to_submit_leaves_the_outcome_open(
     request = rig.order()
     try:
         told = await call(provider, request)
-    except (OutcomeUnknown, ProviderFailed) as problem:
+    except (OutcomeUnknown, ProviderFailed):
         assert rig.paid() == 1
-        assert not isinstance(problem, ProviderUnavailable | ProviderBusy | ProviderMisconfigured)
         return
     except ProviderUnavailable:
         assert provider.traits.idempotent
