@@ -10,7 +10,7 @@ import pytest
 from ferrotype.db.database import Transaction
 from ferrotype.engine.base import Lease
 
-from .rig import Rig, end, job, put
+from .rig import Rig, again, end, job, put
 
 
 class Waking:
@@ -75,6 +75,24 @@ class Waking:
         await engine.wait()
         rig.clock.advance(0.02)
         assert len(await engine.claim(1)) == 1
+
+    async def test_a_hurried_job_is_due_at_once(self, rig: Rig) -> None:
+        engine = rig.engine()
+        [job_id] = await put(rig, engine, job())
+        [lease] = await engine.claim(1)
+        await again(rig, engine, lease, 3_600)
+        assert await engine.claim(1) == []
+        rig.no_safety_net()
+        waiting = asyncio.ensure_future(engine.wait())
+        assert await rig.database.write(lambda tx: engine.hurry(tx, job_id))
+        await waiting
+        [lease] = await engine.claim(1)
+        assert lease.job_id == job_id
+        # One that does not wait is left alone: it runs, or has ended, or is gone.
+        assert not await rig.database.write(lambda tx: engine.hurry(tx, job_id))
+        await end(rig, engine, lease)
+        assert not await rig.database.write(lambda tx: engine.hurry(tx, job_id))
+        assert not await rig.database.write(lambda tx: engine.hurry(tx, "nobody"))
 
     async def test_a_clock_that_was_moved_is_told_by_wake(self, rig: Rig) -> None:
         rig.no_safety_net()

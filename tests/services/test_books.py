@@ -198,7 +198,7 @@ class Books(RuleBasedStateMachine):
             def announce(tx: Transaction) -> None:
                 self.ingest.write(tx, generation, last)
 
-            self.do(self.conclude.succeeded(lease, attempt, Finished(), announce))
+            self.do(self.conclude.succeeded(lease, attempt, Finished(), announce, lambda made: 0.5 * made))
         elif how == "failed":
             self.do(self.conclude.failed(lease, attempt, problem))
         elif how == "canceled":

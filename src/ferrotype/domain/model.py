@@ -57,7 +57,8 @@ class Capabilities(Frozen):
     size: Literal["free", "input", "derived"] = Field(
         default="free",
         description="Where the size comes from: `free`: the order, else the first ratio; `input`: the order,"
-        " else the first input picture; `derived`: the model's own doing, an order cannot ask for one.",
+        " else the first input picture where there is one; `derived`: the model's own doing, an order cannot"
+        " ask for one.",
     )
     max_per_call: int = Field(default=1, ge=1, description="Pictures that one provider call makes.")
     max_prompt: int = Field(default=10_000, ge=1, description="Characters.")
@@ -76,8 +77,8 @@ class Capabilities(Frozen):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Capabilities:
-        if self.size != "free" and self.min_images < 1:
-            raise ValueError(f"size = {self.size!r} needs min_images of at least 1")
+        if self.size == "derived" and self.min_images < 1:
+            raise ValueError("size = 'derived' needs min_images of at least 1")
         if self.needs_mask and not self.mask:
             raise ValueError("needs_mask = true needs mask = true")
         return self

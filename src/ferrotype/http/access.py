@@ -4,7 +4,8 @@ A page in the user's browser can reach a server on loopback: by a form or a scri
 (refused by its Origin), or by a name that it lets point to 127.0.0.1 (DNS rebinding, refused by its Host).
 Ports are not compared: what else this machine serves on loopback is as close to its user as we are.
 
-With a key everything but the two health checks needs it, the API's description and its page included.
+With a key everything but the two health checks and the providers' webhooks needs it, the API's description
+and its page included.
 Pictures never pass here: whoever has the URL may load it, also through a CDN that asks by another Host.
 """
 
@@ -20,6 +21,8 @@ from ferrotype.http.settings import HttpSettings, is_loopback
 
 #: Answered without a key: they tell nothing about anybody.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+#: Providers call here from anywhere; what they say is signed, or only makes us ask.
+HOOKS = "/v1/hooks/"
 
 
 class Access:
@@ -32,6 +35,8 @@ class Access:
 
     def check(self, path: str, headers: Headers) -> None:
         """Raise Unauthorized or Forbidden."""
+        if path.startswith(HOOKS):
+            return
         if self._key is not None:
             if path not in OPEN_PATHS:
                 self._check_key(headers)

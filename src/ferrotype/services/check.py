@@ -11,11 +11,14 @@ from ferrotype.catalogue import Catalogue
 from ferrotype.domain.model import Capabilities, Model, Parameter
 from ferrotype.domain.order import Order
 from ferrotype.domain.problems import InvalidField, UnsupportedByModel
+from ferrotype.services.operations import check_operation
 from ferrotype.services.settings import ServiceSettings
 
 
 def fits_inputs(order: Order, can: Capabilities) -> bool:
-    """Whether a model takes the input pictures that the order brings."""
+    """Whether a model takes what the order brings: pictures, mask, parameters."""
+    if not set(order.params) <= set(can.params):
+        return False
     if not can.min_images <= len(order.references) <= can.max_images:
         return False
     return can.mask if order.mask is not None else not can.needs_mask
@@ -63,6 +66,7 @@ def resolve(order: Order, model: Model, catalogue: Catalogue) -> dict[str, Any]:
     can = model.capabilities
     _check_prompt(order, can)
     _check_wishes(order, model, catalogue)
+    check_operation(order, catalogue.operations)
     size = _size(order, can, catalogue)
     return {
         "prompt": order.prompt,
@@ -84,6 +88,8 @@ def resolve(order: Order, model: Model, catalogue: Catalogue) -> dict[str, Any]:
 def _check_prompt(order: Order, can: Capabilities) -> None:
     if can.prompt == "required" and not order.prompt.strip():
         raise InvalidField("The prompt is empty.", field="prompt", limit="at least 1 character")
+    if can.prompt == "none" and order.prompt.strip():
+        raise UnsupportedByModel("The model takes no prompt.", field="prompt")
     if len(order.prompt) > can.max_prompt:
         raise InvalidField(
             f"The model takes prompts of up to {can.max_prompt} characters.",
@@ -158,7 +164,7 @@ def _size(order: Order, can: Capabilities, catalogue: Catalogue) -> tuple[int, i
             raise InvalidField("Give either aspect_ratio or both sides.", field="aspect_ratio")
         _check_size(order.width, order.height, can)
         return order.width, order.height
-    if can.size == "input" and order.aspect_ratio is None:
+    if can.size == "input" and order.aspect_ratio is None and order.references:
         return None
     name = order.aspect_ratio or (can.aspect_ratios[0] if can.aspect_ratios else "1:1")
     allowed = can.aspect_ratios or list(catalogue.aspect_ratios)

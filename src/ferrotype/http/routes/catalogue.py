@@ -1,4 +1,4 @@
-"""`/v1/models` and `/v1/styles`: what can be ordered."""
+"""`/v1/models`, `/v1/operations` and `/v1/styles`: what can be ordered."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ async def models(context: Ctx) -> dict[str, Any]:
             "default_for": [operation for operation, name in defaults.items() if name == model.name],
         }
         data.append(entry)
+    return {"object": "list", "data": data}
+
+
+@router.get("/operations", summary="List operations")
+async def operations(context: Ctx) -> dict[str, Any]:
+    """What can be asked, with its inputs; `models` are those that serve it and are available."""
+    configured = context.routing.configured
+    data = []
+    for operation in context.catalogue.operations.values():
+        serving = [
+            model.name
+            for model in context.catalogue.models.values()
+            if operation.name in model.operations and any(d.provider in configured for d in model.deployments)
+        ]
+        data.append(operation.model_dump() | {"object": "operation", "models": serving})
     return {"object": "list", "data": data}
 
 

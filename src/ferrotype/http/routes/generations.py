@@ -130,6 +130,17 @@ async def cancel(generation_id: str, request: Request, context: Ctx) -> JSONResp
 
 
 @router.get(
+    "/{generation_id}/attempts",
+    summary="List a generation's attempts",
+    responses=problems(401, 404),
+)
+async def attempts(generation_id: str, context: Ctx) -> JSONResponse:
+    """Every call to a provider that it led to, oldest first: where, when, how it ended, what it cost."""
+    data = await context.envelopes.attempts(known(generation_id), context.account_id)
+    return JSONResponse({"object": "list", "data": data}, headers={"Cache-Control": "no-store"})
+
+
+@router.get(
     "/{generation_id}/events",
     summary="Follow a generation live",
     response_class=StreamingResponse,
