@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from ferrotype.catalogue import load_catalogue
-from ferrotype.catalogue.catalogue import CatalogueSettings
+from ferrotype.catalogue.catalogue import CatalogueSettings, read_catalogue
 from ferrotype.config import ConfigError
 from ferrotype.domain.problems import NoDeployment, UnknownModel, UnsupportedByModel
+from ferrotype.providers.registry import KINDS
 
 MODEL = """
 [[models]]
@@ -108,3 +109,101 @@ def test_without_a_name_the_first_that_can_and_local_last(tmp_path: Path) -> Non
         catalogue.choose(None, "edit", ["local"])
     with pytest.raises(UnsupportedByModel):
         catalogue.choose(None, "dance", ["local"])
+
+
+FAULTY = """# mine
+[[models]]
+name = "me/good"
+operations = ["generate"]
+[[models.deployments]]
+provider = "comfyui"
+target = "t"
+
+[[models]]
+name = "me/bad"
+operations = ["upscale",
+  "fly"]
+class = "light"
+[models.capabilities]
+min_images = 1
+max_images = 1
+max_sied = 3
+[models.capabilities.params]
+scale = { type = "integer", choices = [2, 8] }
+[[models.deployments]]
+provider = "nowhere"
+target = "t"
+[[models.deployments]]
+provider = "comfyui"
+taget = "t"
+"""
+
+
+def faults_of(path: Path, text: str, connections: set[str] | None = None) -> list[str]:
+    path.write_text(text, encoding="utf-8")
+    _, faults = read_catalogue(str(path), connections)
+    return [str(fault).removeprefix(str(path)) for fault in faults]
+
+
+def test_every_fault_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    shape = faults_of(path, FAULTY)
+    assert [fault.split(":")[1] for fault in shape] == ["17", "23", "25"]
+    assert "max_sied" in shape[0]
+    assert "taget" in shape[2]
+    sound = FAULTY.replace("max_sied", "max_side").replace("= 3", "= 512").replace("taget", "target")
+    meant = faults_of(path, sound, {"comfyui", "local"})
+    assert [fault.split(":")[1] for fault in meant] == ["19", "11", "21"]
+    assert "upscale does not know [8]" in meant[0]
+    assert "fly" in meant[1]
+    assert "nowhere" in meant[2]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "line", "said"),
+    [
+        ("[2, 8]", "[2, 4]", None, ""),
+        ('type = "integer"', 'type = "string"', 14, "integer"),
+        ("max_images = 1", "max_images = 0\nmin_images = 0", None, ""),
+        ("scale =", "skale =", 13, "scale"),
+    ],
+)
+def test_a_model_must_be_able_to_do_what_it_offers(
+    tmp_path: Path, was: str, now: str, line: int | None, said: str
+) -> None:
+    text = """
+[[models]]
+name = "me/up"
+operations = ["upscale"]
+[[models.deployments]]
+provider = "comfyui"
+target = "t"
+[models.defaults]
+scale = 4
+[models.capabilities]
+min_images = 1
+max_images = 1
+[models.capabilities.params]
+scale = { type = "integer", choices = [2, 8] }
+"""
+    path = tmp_path / "m.toml"
+    faults = faults_of(path, text.replace(was, now))
+    if was == "[2, 8]":
+        assert not [fault for fault in faults if "does not know" in fault]
+    elif line is not None:
+        assert any(f":{line}:" in fault and said in fault for fault in faults), faults
+    else:
+        assert faults
+
+
+def test_what_cannot_be_read_has_its_line(tmp_path: Path) -> None:
+    (fault,) = faults_of(tmp_path / "m.toml", "[[models]]\nname = x\n")
+    assert fault.startswith(":2:")
+
+
+def test_the_shipped_catalogue_is_sound() -> None:
+    catalogue, faults = read_catalogue(None, set(KINDS))
+    assert faults == []
+    assert catalogue is not None
+    served = {operation for model in catalogue.models.values() for operation in model.operations}
+    assert served <= set(catalogue.operations)

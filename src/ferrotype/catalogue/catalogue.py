@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path as PathOf
 from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import ValidationError
 
+from ferrotype.catalogue.check import model_faults
+from ferrotype.catalogue.places import Places
 from ferrotype.config import ConfigError, Settings, setting
 from ferrotype.domain.model import AspectRatio, Capabilities, Frozen, Model, Operation, Style
 from ferrotype.domain.problems import NoDeployment, UnknownModel, UnsupportedByModel
@@ -37,7 +40,7 @@ class CatalogueSettings(Settings):
 
     area: ClassVar[str] = "catalogue"
 
-    catalogue: str | None = setting(None, "Your own `models.toml`, merged over the shipped one.")
+    catalogue: str | None = setting(None, "Your own `models.toml`, merged over the shipped catalogue.")
     default_model: str | None = setting(None, "The model used when an order names none.")
 
 
@@ -97,65 +100,141 @@ class Catalogue:
         raise NoDeployment(f"No configured provider serves the operation {operation!r}.", field="operation")
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong in a catalogue file; `line` counts from 1, None where it cannot be told."""
+
+    source: str
+    line: int | None
+    detail: str
+
+    def __str__(self) -> str:
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return f"{place}: {self.detail}"
+
+
 def load_catalogue(settings: CatalogueSettings) -> Catalogue:
-    """Read both files. Raises ConfigError naming the entry that is wrong."""
-    shipped: dict[str, list[dict[str, Any]]] = {}
-    for name in SHIPPED:
-        text = files(__package__).joinpath("shipped", f"{name}.toml").read_bytes()
-        for kind, entries in _parse(text, f"the shipped {name}.toml").items():
-            shipped.setdefault(kind, []).extend(entries)
-    own: dict[str, list[dict[str, Any]]] = {}
-    if settings.catalogue:
-        path = Path(settings.catalogue)
-        if not path.is_file():
-            raise ConfigError(f"FERROTYPE_CATALOGUE: there is no file {path}.")
-        own = _parse(path.read_bytes(), str(path))
-    catalogue = Catalogue(
-        models=_merge(Model, own.get("models", []), shipped["models"]),
-        operations=_merge(Operation, own.get("operations", []), shipped["operations"]),
-        styles=_merge(Style, own.get("styles", []), shipped["styles"]),
-        aspect_ratios=_merge(AspectRatio, own.get("aspect_ratios", []), shipped["aspect_ratios"]),
-    )
+    """Read the shipped files and the user's. Raises ConfigError naming what is wrong, and its line."""
+    catalogue, faults = read_catalogue(settings.catalogue)
+    if faults:
+        raise ConfigError(str(faults[0]))
+    assert catalogue is not None
     if settings.default_model is not None and settings.default_model not in catalogue.models:
         raise ConfigError(f"FERROTYPE_DEFAULT_MODEL: there is no model {settings.default_model!r}.")
     return catalogue
 
 
-def _parse(text: bytes, source: str) -> dict[str, list[dict[str, Any]]]:
-    """The file's lists of entries, each entry with a name of its own within its list."""
-    try:
-        tables = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source}: {error}") from None
-    for kind, entries in tables.items():
+def read_catalogue(
+    own: str | None, connections: Collection[str] | None = None
+) -> tuple[Catalogue | None, list[Fault]]:
+    """The catalogue with the file `own` merged over it, and everything that is wrong; None where nothing
+    can be made of it. `connections` are the names that deployments may use, None to leave that open.
+
+    Raises ConfigError when there is no such file.
+    """
+    sources = [_shipped(name) for name in SHIPPED]
+    if own is not None:
+        path = PathOf(own)
+        if not path.is_file():
+            raise ConfigError(f"FERROTYPE_CATALOGUE: there is no file {path}.")
+        sources.insert(0, Source(str(path), path.read_bytes()))
+    faults = [fault for source in sources for fault in source.faults]
+    if faults:
+        return None, faults
+    catalogue = Catalogue(
+        models=_merge(Model, "models", sources, faults),
+        operations=_merge(Operation, "operations", sources, faults),
+        styles=_merge(Style, "styles", sources, faults),
+        aspect_ratios=_merge(AspectRatio, "aspect_ratios", sources, faults),
+    )
+    for source in sources:
+        for number, raw in enumerate(source.entries("models")):
+            model = catalogue.models.get(str(raw["name"]))
+            if model is None or raw is not source.kept.get(("models", model.name)):
+                continue
+            found = model_faults(model, catalogue.operations, catalogue.aspect_ratios, connections)
+            for place, detail in found:
+                faults.append(source.fault("models", number, place, detail))
+    return catalogue, faults
+
+
+class Source:
+    """One file: its entries, and where they stand."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name = name
+        self.faults: list[Fault] = []
+        self.kept: dict[tuple[str, str], dict[str, Any]] = {}
+        self._tables: dict[str, list[dict[str, Any]]] = {}
+        try:
+            text = data.decode()
+            tables = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            line = re.search(r"at line (\d+)", str(error))
+            self.faults.append(Fault(name, int(line[1]) if line else None, str(error)))
+            return
+        self._places = Places(text)
+        for kind, entries in tables.items():
+            self._check(kind, entries)
+        if not self.faults:
+            self._tables = tables
+
+    def entries(self, kind: str) -> list[dict[str, Any]]:
+        """The entries of a list, each with a name of its own."""
+        return self._tables.get(kind, [])
+
+    def fault(self, kind: str, number: int, path: tuple[str | int, ...], detail: str) -> Fault:
+        """What is wrong at a path within an entry."""
+        name = self._tables[kind][number].get("name") if kind in self._tables else None
+        where = ".".join(str(part) for part in path)
+        text = ": ".join(part for part in (f"{name!r}" if name else "", where, detail) if part)
+        return Fault(self.name, self._places.line((kind, number, *path)), text)
+
+    def _check(self, kind: str, entries: Any) -> None:
+        line = self._places.line((kind,)) or self._places.line((kind, 0))
         if kind not in LISTS:
-            raise ConfigError(f"{source}: there is no [[{kind}]], only {', '.join(LISTS)}.")
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ConfigError(f"{source}: {kind} is no list of entries; write [[{kind}]] above each.")
-        names = [entry.get("name") for entry in entries]
-        for number, name in enumerate(names, 1):
-            if name is None:
-                raise ConfigError(f"{source}: entry {number} of {kind} has no name.")
-            if names.index(name) < number - 1:
-                raise ConfigError(f"{source}: {name!r} stands twice among {kind}.")
-    return tables
+            self.faults.append(Fault(self.name, line, f"there is no [[{kind}]], only {', '.join(LISTS)}."))
+        elif not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            self.faults.append(
+                Fault(self.name, line, f"{kind} is no list of entries; write [[{kind}]] above each.")
+            )
+        else:
+            names = [entry.get("name") for entry in entries]
+            for number, name in enumerate(names):
+                if name is None:
+                    self.faults.append(
+                        self.fault(kind, number, (), f"entry {number + 1} of {kind} has no name.")
+                    )
+                elif names.index(name) < number:
+                    self.faults.append(
+                        self.fault(kind, number, ("name",), f"{name!r} stands twice among {kind}.")
+                    )
+
+
+def _shipped(name: str) -> Source:
+    return Source(
+        f"{name}.toml (shipped)", files(__package__).joinpath("shipped", f"{name}.toml").read_bytes()
+    )
 
 
 Entry = TypeVar("Entry", bound=Frozen)
 
 
-def _merge(
-    cls: type[Entry], own: Iterable[dict[str, Any]], shipped: Iterable[dict[str, Any]]
-) -> dict[str, Entry]:
+def _merge(cls: type[Entry], kind: str, sources: Iterable[Source], faults: list[Fault]) -> dict[str, Entry]:
+    """Every entry of a kind by name: the first source that has it wins. Adds what is wrong to `faults`."""
     entries: dict[str, Entry] = {}
-    for raw in [*own, *shipped]:
-        name = str(raw.get("name"))
-        if name in entries:
-            continue
-        try:
-            entries[name] = cls.model_validate(raw)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"catalogue entry {name!r}: {where}: {first['msg']}") from None
+    seen: set[str] = set()
+    for source in sources:
+        for number, raw in enumerate(source.entries(kind)):
+            name = str(raw["name"])
+            if name in seen:
+                continue
+            seen.add(name)
+            source.kept[kind, name] = raw
+            try:
+                entries[name] = cls.model_validate(raw)
+            except ValidationError as error:
+                faults += [
+                    source.fault(kind, number, tuple(found["loc"]), found["msg"]) for found in error.errors()
+                ]
     return entries

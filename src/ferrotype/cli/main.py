@@ -157,14 +157,33 @@ def generate(
     run(run_generate(wish, server=server, data_dir=data_dir, as_json=json))
 
 
-@app.command()
+models_app = typer.Typer(help="List the models of the catalogue, or check a catalogue file.")
+app.add_typer(models_app, name="models")
+
+
+@models_app.callback(invoke_without_command=True)
 def models(
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, data_dir: DataDir = None
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    data_dir: DataDir = None,
 ) -> None:
     """List the models of the catalogue and whether they can be used."""
     from ferrotype.cli.models import show
 
-    show(as_json=json, data_dir=data_dir)
+    if context.invoked_subcommand is None:
+        show(as_json=json, data_dir=data_dir)
+
+
+@models_app.command("check")
+def models_check(
+    file: Annotated[
+        Path | None, typer.Argument(help="The file; that of FERROTYPE_CATALOGUE when omitted.")
+    ] = None,
+) -> None:
+    """Check a catalogue file, merged over the shipped one: every fault with its line. Exit code 1 for any."""
+    from ferrotype.cli.models import check
+
+    check(file)
 
 
 @app.command()

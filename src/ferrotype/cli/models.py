@@ -1,15 +1,18 @@
-"""`ferrotype models`: the catalogue."""
+"""`ferrotype models`: the catalogue, and whether a file of it is sound."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from ferrotype.app.settings import load_settings
 from ferrotype.catalogue import load_catalogue
+from ferrotype.catalogue.catalogue import read_catalogue
+from ferrotype.providers.registry import KINDS
 
 
 def show(*, as_json: bool, data_dir: Path | None) -> None:
@@ -33,3 +36,22 @@ def show(*, as_json: bool, data_dir: Path | None) -> None:
             "[green]yes[/]" if usable else "[dim]no[/]",
         )
     Console().print(table)
+
+
+def check(path: Path | None) -> None:
+    """Print every fault; exit code 1 when there is one. Raises ConfigError when there is no such file."""
+    settings = load_settings()
+    own = str(path) if path is not None else settings.catalogue.catalogue
+    catalogue, faults = read_catalogue(own, {*KINDS, *settings.connections})
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for fault in faults:
+        console.print(str(fault))
+    if faults or catalogue is None:
+        raise typer.Exit(1)
+    console.print(f"{own or 'the shipped catalogue'}: {len(catalogue.models)} models, no faults")
+    for model in catalogue.models.values():
+        if model.class_ not in settings.engine.classes:
+            console.print(
+                f"note: {model.name} has the class {model.class_!r}, which has 1 seat until"
+                " FERROTYPE_CLASSES names it"
+            )

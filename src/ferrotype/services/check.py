@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from typing import Any
 
 from ferrotype.catalogue import Catalogue
 from ferrotype.domain.model import Capabilities, Model, Parameter
 from ferrotype.domain.order import Order
+from ferrotype.domain.params import limit_of
 from ferrotype.domain.problems import InvalidField, UnsupportedByModel
 from ferrotype.services.operations import check_operation
 from ferrotype.services.settings import ServiceSettings
@@ -243,21 +243,7 @@ def _params(order: Order, model: Model) -> dict[str, Any]:
 
 
 def _check_param(name: str, value: Any, declared: Parameter) -> None:
-    field = f"params.{name}"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = {
-        "integer": number and float(value).is_integer() if number else False,
-        "number": number and math.isfinite(value),
-        "string": isinstance(value, str),
-        "boolean": isinstance(value, bool),
-    }[declared.type]
-    if not fits:
-        raise InvalidField(f"{field} must be of type {declared.type}.", field=field, limit=declared.type)
-    if declared.choices is not None and value not in declared.choices:
-        raise InvalidField(f"{field} cannot be {value!r}.", field=field, limit=declared.choices)
-    if isinstance(value, str) and len(value) > declared.max_length:
-        raise InvalidField(f"{field} is too long.", field=field, limit=declared.max_length)
-    if number:
-        low, high = declared.minimum, declared.maximum
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise InvalidField(f"{field} is out of bounds.", field=field, limit=[low, high])
+    found = limit_of(value, declared)
+    if found is not None:
+        field = f"params.{name}"
+        raise InvalidField(f"{field} {found[0]}.", field=field, limit=found[1])
