@@ -27,6 +27,13 @@ _COUNT_BETWEEN: Final = select(func.count()).where(
     _OF_GENERATION, assets.c.index >= bindparam("first"), assets.c.index < bindparam("end")
 )
 _UPDATE: Final = update(assets).where(assets.c.id == bindparam("asset_id"))
+_ADD_COPY: Final = {
+    "sqlite": sqlite.insert(copies).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(copies).on_conflict_do_nothing(),
+}
+_COPY_KEY: Final = select(copies.c.key).where(
+    copies.c.asset_id == bindparam("asset"), copies.c.store == bindparam("in_store")
+)
 
 
 def add(tx: Transaction, asset: Asset) -> None:
@@ -59,7 +66,8 @@ def states(tx: Transaction, generation_id: str) -> list[AssetState]:
 
 def has_index(tx: Transaction, generation_id: str, index: int) -> bool:
     """Whether the picture of that number was announced already."""
-    return tx.execute(_AT_INDEX, {"generation_id": generation_id, "at": index}).first() is not None
+    found = tx.execute(_AT_INDEX, {"generation_id": generation_id, "at": index}).first()
+    return found is not None
 
 
 def count_between(tx: Transaction, generation_id: str, first: int, count: int) -> int:
@@ -81,16 +89,14 @@ def learn(tx: Transaction, asset_id: str, **facts: Any) -> None:
 
 def add_copy(tx: Transaction, asset_id: str, store: str, key: str, at: datetime) -> bool:
     """Remember a confirmed copy; False when it was known already."""
-    dialect = postgresql if tx.connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(copies).on_conflict_do_nothing()
     row = {"asset_id": asset_id, "store": store, "key": key, "stored_at": at}
-    return tx.execute(statement, row).rowcount == 1
+    return bool(tx.execute(_ADD_COPY[tx.connection.dialect.name], row).rowcount == 1)
 
 
 def copy_key(tx: Transaction, asset_id: str, store: str) -> str | None:
     """Under which key a store has the asset."""
-    statement = select(copies.c.key).where(copies.c.asset_id == asset_id, copies.c.store == store)
-    return tx.execute(statement).scalar_one_or_none()
+    found: str | None = tx.execute(_COPY_KEY, {"asset": asset_id, "in_store": store}).scalar_one_or_none()
+    return found
 
 
 def _asset(row: Row[Any]) -> Asset:

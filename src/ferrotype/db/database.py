@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, Executable
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ class Transaction:
         self.connection = connection
         self.callbacks: list[Callable[[], None]] = []
 
-    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Run a Core statement."""
+    def execute(self, statement: Executable, parameters: Any = None) -> Any:
+        """Run a Core statement; a `CursorResult`, or what has its methods."""
         return self.connection.execute(statement, parameters)
 
     def on_commit(self, callback: Callable[[], None]) -> None:

@@ -114,7 +114,8 @@ def add_key(
 
 def forget_keys(tx: Transaction, before: datetime) -> int:
     """Drop the keys made before a moment; how many."""
-    return tx.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < before)).rowcount
+    gone = tx.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < before))
+    return int(gone.rowcount)
 
 
 def _generation(row: Row[Any]) -> Generation:

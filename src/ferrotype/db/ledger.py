@@ -33,7 +33,9 @@ def open_account(tx: Transaction, account_id: str, name: str, at: datetime) -> N
 
 def account_named(tx: Transaction, name: str) -> str | None:
     """The id of the account with that name."""
-    return tx.execute(select(accounts.c.id).where(accounts.c.name == name)).scalar_one_or_none()
+    named = select(accounts.c.id).where(accounts.c.name == name)
+    found: str | None = tx.execute(named).scalar_one_or_none()
+    return found
 
 
 def balance(tx: Transaction, account_id: str) -> Balance:

@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from ferrotype.db.database import Story, Transaction
+from ferrotype.db.database import Story
+from ferrotype.db.direct import Direct, DirectTransaction
 
 T = TypeVar("T")
 
@@ -64,11 +65,15 @@ class SqliteDatabase:
         self.url = f"sqlite:///{path}"
         # The default pool would hand one connection to every thread; each thread here keeps its own.
         self._engine = create_engine(
-            self.url, poolclass=QueuePool, pool_size=READERS + 1, connect_args={"check_same_thread": False}
+            self.url,
+            poolclass=QueuePool,
+            pool_size=READERS + 1,
+            connect_args={"check_same_thread": False, "cached_statements": 512},
         )
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         self._queue: queue.SimpleQueue[_Handed | None] = queue.SimpleQueue()
+        self._local = threading.local()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
         # Opened here, so that a path that cannot be opened raises instead of leaving nobody to write.
         writing = self._engine.connect().execution_options(ferrotype_writer=True)
@@ -89,9 +94,15 @@ class SqliteDatabase:
     async def read(self, story: Story[T]) -> T:
         def run() -> T:
             with self._engine.connect() as connection, connection.begin():
-                return story(Transaction(connection))
+                return story(DirectTransaction(connection, self._direct_of_reader()))
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    def _direct_of_reader(self) -> Direct:
+        direct = getattr(self._local, "direct", None)
+        if direct is None:
+            direct = self._local.direct = Direct(self._engine.dialect)
+        return direct
 
     async def close(self) -> None:
         if self._closed:
@@ -103,11 +114,12 @@ class SqliteDatabase:
         self._engine.dispose()
 
     def _write_loop(self, writing: Connection) -> None:
+        direct = Direct(self._engine.dialect)
         with writing as connection:
             while True:
                 batch, more = self._next_batch()
                 if batch:
-                    _commit_together(connection, batch)
+                    _commit_together(connection, direct, batch)
                     _deliver(batch)
                 if not more:
                     return
@@ -126,13 +138,13 @@ class SqliteDatabase:
         return batch, False
 
 
-def _commit_together(connection: Connection, batch: list[_Handed]) -> None:
+def _commit_together(connection: Connection, direct: Direct, batch: list[_Handed]) -> None:
     """Run the batch in one transaction, each story in a savepoint of its own."""
     try:
         _set_durability(connection, any(handed.durable for handed in batch))
         with connection.begin():
             for handed in batch:
-                tx = Transaction(connection)
+                tx = DirectTransaction(connection, direct)
                 try:
                     # A savepoint costs two statements: a story alone is rolled back with everything.
                     if len(batch) == 1:

@@ -231,7 +231,8 @@ class SqliteEngine:
         self.wake()
 
     def hurry(self, tx: Transaction, job_id: str) -> bool:
-        found = tx.execute(sql.HURRY, {"job": job_id, "now": self._clock.now()}).rowcount > 0
+        values = {"job": job_id, "now": self._clock.now()}
+        found = bool(tx.execute(sql.HURRY, values).rowcount > 0)
         if found:
             tx.on_commit(self.wake)
         return found
