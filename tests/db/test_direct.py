@@ -59,7 +59,7 @@ def add(tx: DirectTransaction, name: str) -> Result:
 
 
 def test_rows_are_the_same(ways: tuple[Transaction, DirectTransaction]) -> None:
-    slow, fast = ways
+    _, fast = ways
     add(fast, "ada")
     rows = [tx.execute(BY_ID, {"account": "ada"}).one() for tx in ways]
     assert isinstance(run(fast, BY_ID, {"account": "ada"}), Result)
