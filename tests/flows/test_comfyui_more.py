@@ -24,10 +24,10 @@ CATALOGUE = """
 [[models]]
 name = "studio/small"
 operations = ["edit"]
-capabilities = { size = "input", min_images = 1, max_images = 1, mask = true, LIMITS }
+capabilities = { size = "input", min_images = 1, max_images = 1, mask = true, params = PARAMS, LIMITS }
 defaults = { checkpoint = "sd_xl_base_1.0.safetensors", steps = 2 }
 deployments = [{ provider = "comfyui", target = "TARGET" }]
-"""
+""".replace("PARAMS", '{ checkpoint = { type = "string" }, steps = { type = "integer" } }')
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def size(data: bytes) -> tuple[int, int]:
 # Upscaling
 
 
-@pytest.mark.parametrize("words", [{}, {"prompt": ""}, {"prompt": "a caption"}])
+@pytest.mark.parametrize("words", [{}, {"prompt": ""}])
 async def test_an_upscale_needs_no_prompt_and_tells_the_true_size(
-    comfy: Client, sim: ComfySim, words: dict[str, str]
+    comfy: Client, words: dict[str, str]
 ) -> None:
     source = await upload(comfy, noise(300, 200).pngsave_buffer())
     reply = await comfy.order(operation="upscale", image=source["id"], **words)
@@ -82,6 +82,31 @@ async def test_an_upscale_needs_no_prompt_and_tells_the_true_size(
     assert (asset["width"], asset["height"]) == (1200, 800)
     assert size((await comfy.get(asset["url"])).body) == (1200, 800)
     assert (await comfy.balance())[1:] == (0, 1)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(2, (600, 400)), (4, (1200, 800))])
+async def test_an_upscale_is_as_large_as_the_scale_says(
+    comfy: Client, scale: int, expected: tuple[int, int]
+) -> None:
+    source = await upload(comfy, noise(300, 200).pngsave_buffer())
+    reply = await comfy.order(operation="upscale", image=source["id"], params={"scale": scale})
+    assert reply.json["status"] == "succeeded", reply.json["error"]
+    (asset,) = reply.json["output"]
+    assert (asset["width"], asset["height"]) == expected, "known before the bytes are here"
+    assert size((await comfy.get(asset["url"])).body) == expected
+    reply = await comfy.order(operation="upscale", image=source["id"], params={"scale": scale + 1})
+    assert (reply.status, reply.json["field"], reply.json["limit"]) == (422, "params.scale", [2, 4])
+
+
+async def test_a_variation_and_an_inpainting_go_to_the_models_that_make_them(comfy: Client) -> None:
+    source = await upload(comfy, noise(256, 256).pngsave_buffer())
+    reply = await comfy.order(operation="variation", image=source["id"], params={"strength": 0.3})
+    assert (reply.json["status"], reply.json["model"]) == ("succeeded", "comfyui/variation")
+    assert reply.json["input"]["params"]["strength"] == 0.3
+    reply = await comfy.order(
+        operation="inpaint", prompt="a hat", image=source["id"], mask=source["id"], params={"steps": 2}
+    )
+    assert (reply.json["status"], reply.json["model"]) == ("succeeded", "comfyui/inpaint")
 
 
 async def test_an_upscale_by_another_model(comfy: Client, sim: ComfySim) -> None:
@@ -102,6 +127,7 @@ async def test_an_upscale_by_another_model(comfy: Client, sim: ComfySim) -> None
         ({"aspect_ratio": "16:9"}, "aspect_ratio"),
         ({"seed": 7}, "seed"),
         ({"style": "3d"}, "style"),
+        ({"prompt": "a caption"}, "prompt"),
         ({"negative_prompt": "blur"}, "negative_prompt"),
         ({"mask": "self"}, "mask"),
         ({"images": ["self"]}, "images"),
@@ -216,7 +242,7 @@ def test_a_size_that_follows_the_input_is_one_that_the_model_makes(
 @pytest.mark.parametrize(
     ("was", "now", "said"),
     [
-        ("min_images = 1", "min_images = 0", "min_images"),
+        ('"input", min_images = 1', '"derived", min_images = 0', "min_images"),
         ("mask = true", "mask = false, needs_mask = true", "needs_mask"),
     ],
 )

@@ -14,7 +14,15 @@ import aiohttp
 
 from ferrotype.domain.clock import Clock, ManualClock, SystemClock
 from ferrotype.domain.ids import new_id
-from ferrotype.providers.base import AttemptRequest, FetchRequest, Finished, InputImage, Output, WatchEvent
+from ferrotype.providers.base import (
+    AttemptRequest,
+    FetchRequest,
+    Finished,
+    InputImage,
+    Output,
+    Provider,
+    WatchEvent,
+)
 from ferrotype.providers.comfyui import ComfyUIProvider, Pace
 from ferrotype.providers.comfyui.settings import ComfyUISettings
 from ferrotype.sim.comfyui import ComfySim, Script
@@ -75,24 +83,33 @@ def workflow(folder: Path, name: str, graph: dict[str, tuple[str, dict[str, Any]
     return str(folder)
 
 
-async def run(provider: ComfyUIProvider, request: AttemptRequest) -> list[WatchEvent]:
+async def run(provider: Provider, request: AttemptRequest) -> list[WatchEvent]:
     """Submit and watch to the end."""
     return await told(provider, request, await provider.submit(request))
 
 
-async def told(provider: ComfyUIProvider, request: AttemptRequest, request_id: str) -> list[WatchEvent]:
+async def told(provider: Provider, request: AttemptRequest, request_id: str) -> list[WatchEvent]:
     return [event async for event in provider.watch(request, request_id)]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return once it holds, which takes only turns of the loop."""
+    async with asyncio.timeout(10):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0)
 
 
 class Follower:
     """A watch that goes on in the background."""
 
-    def __init__(self, provider: ComfyUIProvider, request: AttemptRequest, request_id: str) -> None:
+    def __init__(self, provider: Provider, request: AttemptRequest, request_id: str) -> None:
         self.seen: list[WatchEvent] = []
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._follow(provider, request, request_id))
 
-    async def _follow(self, provider: ComfyUIProvider, request: AttemptRequest, request_id: str) -> None:
+    async def _follow(self, provider: Provider, request: AttemptRequest, request_id: str) -> None:
         try:
             async for event in provider.watch(request, request_id):
                 self.seen.append(event)
@@ -150,7 +167,7 @@ async def fetch(request: FetchRequest) -> bytes:
         return await reply.read()
 
 
-async def fetched(provider: ComfyUIProvider, output: Output) -> bytes:
+async def fetched(provider: Provider, output: Output) -> bytes:
     assert output.origin is not None
     return await fetch(provider.fetch_request(output.origin))
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from ferrotype.config import ConfigError
 from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import SystemClock
-from ferrotype.domain.problems import ProviderRejected, ProviderUnavailable
+from ferrotype.domain.problems import ProviderMisconfigured, ProviderUnavailable
 from ferrotype.providers.comfyui import ComfyUIProvider
 from ferrotype.providers.comfyui.settings import ComfyUISettings
 from ferrotype.sim.comfyui import ComfySim, Script
@@ -68,7 +68,7 @@ async def test_basic_credentials_from_settings_or_from_the_address() -> None:
 @pytest.mark.parametrize("settings", [{}, {"token": f"wrong-{SECRET}"}, {"user": "me", "password": SECRET}])
 async def test_refused_credentials_name_the_settings_and_leak_nothing(settings: dict[str, str]) -> None:
     async with bench(Script(auth="bearer:right"), **settings) as (sim, provider):
-        with pytest.raises(ProviderRejected) as raised:
+        with pytest.raises(ProviderMisconfigured) as raised:
             await provider.submit(order())
         assert "COMFYUI_TOKEN" in raised.value.detail
         health = await provider.health()

@@ -15,12 +15,14 @@ from ferrotype.domain.problems import (
     ProviderBusy,
     ProviderFailed,
     ProviderInterrupted,
+    ProviderMisconfigured,
     ProviderProblem,
     ProviderRejected,
     ProviderUnavailable,
 )
 from ferrotype.providers.base import AttemptRequest, Finished, Output, Progress
 from ferrotype.providers.comfyui.errors import first_line, refused, rejection
+from ferrotype.providers.comfyui.origins import Origins
 from ferrotype.providers.comfyui.outputs import HistoryEntry
 from ferrotype.providers.comfyui.queue import ATTEMPT_KEY, QueueView
 from ferrotype.providers.comfyui.results import results
@@ -54,7 +56,7 @@ def request(num_images: int = 1) -> AttemptRequest:
 
 
 def told(entry: HistoryEntry, *, run: Run | None = None, sent: int = 0, num_images: int = 1) -> list[Any]:
-    return list(results(entry, run or Run("p", dict(entry.graph)), request(num_images), sent))
+    return list(results(entry, run or Run("p", dict(entry.graph)), request(num_images), sent, Origins()))
 
 
 def names(events: list[Any]) -> list[str]:
@@ -191,12 +193,12 @@ def test_entries_of_other_servers_are_tolerated() -> None:
 def test_odd_file_names_survive_their_address() -> None:
     image = {"filename": "a b&c=1#%.png", "subfolder": "x/ü y", "type": "output"}
     (picture,) = HistoryEntry({"outputs": {"1": {"images": [image]}}}).pictures("output")
-    assert parse_qs(urlsplit(picture.origin.url).query) == {
+    assert parse_qs(urlsplit(picture.path).query) == {
         "filename": ["a b&c=1#%.png"],
         "subfolder": ["x/ü y"],
         "type": ["output"],
     }
-    assert " " not in picture.origin.url
+    assert " " not in picture.path
 
 
 def test_the_queue_is_read_in_the_order_in_which_it_runs() -> None:
@@ -258,8 +260,8 @@ def test_a_refusal_names_node_input_and_reason(seq: int, said: str) -> None:
     [
         (302, ProviderUnavailable, ProviderUnavailable),
         (400, ProviderRejected, ProviderRejected),
-        (401, ProviderRejected, ProviderRejected),
-        (403, ProviderRejected, ProviderRejected),
+        (401, ProviderMisconfigured, ProviderMisconfigured),
+        (403, ProviderMisconfigured, ProviderMisconfigured),
         (404, ProviderUnavailable, ProviderUnavailable),
         (413, ProviderRejected, ProviderRejected),
         (429, ProviderBusy, ProviderBusy),

@@ -15,7 +15,7 @@ from ferrotype.catalogue import CatalogueSettings, load_catalogue
 from ferrotype.cli.doctor import CHECKS, Finding
 from ferrotype.domain.model import Capabilities, InputLimits
 from ferrotype.providers.comfyui import Library
-from ferrotype.providers.comfyui.templates import ORDER_NAMES
+from ferrotype.providers.workflows.templates import ORDER_NAMES
 from ferrotype.sim import serve
 from ferrotype.sim.comfyui import ComfySim
 from tests.flows.harness import running

@@ -9,6 +9,7 @@ import pyvips
 
 from ferrotype.domain.problems import ProviderInterrupted, ProviderRejected
 from ferrotype.providers.base import Found, InputImage, Lookup, Progress, Started
+from ferrotype.providers.workflows.order import MAX_PIXELS, MAX_SIDE, scaled
 from ferrotype.sim.comfyui import ComfySim, Script
 
 from .comfyui_support import (
@@ -87,6 +88,55 @@ async def test_upscaling_makes_a_picture_four_times_as_large() -> None:
         assert submitted(sim, request.attempt_id)["UpscaleModelLoader"] == {
             "model_name": "RealESRGAN_x4plus.pth"
         }
+
+
+@pytest.mark.parametrize("model", ["RealESRGAN_x4plus.pth", "RealESRGAN_x2plus.pth"])
+@pytest.mark.parametrize("scale", [2, 4])
+async def test_the_scale_is_that_of_the_result_whatever_the_models_own(scale: int, model: str) -> None:
+    script = Script(upscale_models=["RealESRGAN_x4plus.pth", "RealESRGAN_x2plus.pth"])
+    async with bench(script) as (_, provider):
+        image = flat(61, 50)
+        params = {"scale": scale, "upscale_model": model}
+        request = order(
+            "upscale", operation="upscale", prompt="", width=61, height=50, images=(image,), params=params
+        )
+        (output,) = outputs(await run(provider, request))
+        assert (output.width, output.height) == (61 * scale, 50 * scale)
+        assert size_of(await fetched(provider, output)) == (61 * scale, 50 * scale)
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "result"),
+    [
+        ((3000, 2000), 2, (6000, 4000)),  # of which only a smaller copy was sent
+        ((2048, 2048), 4, (8192, 8192)),
+        ((3000, 2000), 4, (10033, 6688)),
+        ((8000, 1000), 4, (16384, 2048)),
+        ((1, 1), 2, (2, 2)),
+    ],
+)
+def test_the_scaled_size_stays_within_what_can_be_made(
+    size: tuple[int, int], scale: int, result: tuple[int, int]
+) -> None:
+    found = scaled(order(width=size[0], height=size[1]), scale)
+    assert found == result
+    assert found[0] * found[1] <= MAX_PIXELS
+    assert max(found) <= MAX_SIDE
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.25, 1.0, None])
+async def test_a_variation_keeps_as_much_of_its_input_as_the_strength_leaves(strength: float | None) -> None:
+    async with bench() as (sim, provider):
+        image = flat(64, 64)
+        params = {"steps": 2} | ({} if strength is None else {"strength": strength})
+        request = order("variation", operation="variation", prompt="", images=(image,), params=params)
+        (output,) = outputs(await run(provider, request))
+        expected = 0.6 if strength is None else strength
+        assert submitted(sim, request.attempt_id)["KSampler"]["denoise"] == expected
+        done = pyvips.Image.new_from_buffer(await fetched(provider, output), "")
+        assert (done.width, done.height) == (64, 64)
+        unchanged = all(done(x, y) == COLOUR for x in (0, 31, 63) for y in (0, 31, 63))
+        assert unchanged is (strength == 0)
 
 
 async def test_an_upscale_model_that_is_not_there_is_named() -> None:

@@ -16,6 +16,7 @@ from ferrotype.domain.problems import (
     ProviderBusy,
     ProviderFailed,
     ProviderInterrupted,
+    ProviderMisconfigured,
     ProviderProblem,
     ProviderRejected,
     ProviderTimeout,
@@ -23,7 +24,7 @@ from ferrotype.domain.problems import (
 )
 from ferrotype.providers.base import Finished, Found, Lookup, Output, Progress, Queued, Started
 from ferrotype.providers.comfyui import ComfyUIProvider
-from ferrotype.sim.comfyui import Failure, NodeError, Script
+from ferrotype.sim.comfyui import ComfySim, Failure, NodeError, Script
 
 from .comfyui_support import (
     CALM,
@@ -53,6 +54,11 @@ def older(provider: ComfyUIProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider._client, "prompt", prompt)
 
 
+def interrupted(sim: ComfySim) -> list[str | None]:
+    """The prompts that interrupts named; None for one that named none, which stops everybody's."""
+    return [entry.prompt_id for entry in sim.journal.entries if entry.route == "POST /interrupt"]
+
+
 # Submitting
 
 
@@ -62,7 +68,8 @@ def older(provider: ComfyUIProvider, monkeypatch: pytest.MonkeyPatch) -> None:
         (Failure("POST /prompt", status=429), ProviderBusy),
         (Failure("POST /prompt", status=503), ProviderBusy),
         (Failure("POST /prompt", status=404), ProviderUnavailable),
-        (Failure("POST /prompt", status=403), ProviderRejected),
+        (Failure("POST /prompt", status=401), ProviderMisconfigured),
+        (Failure("POST /prompt", status=403), ProviderMisconfigured),
         (Failure("POST /prompt", status=502), OutcomeUnknown),
         (Failure("POST /prompt", status=0), OutcomeUnknown),
         (Failure("POST /prompt", status=200, body="<html>log in</html>"), OutcomeUnknown),
@@ -447,6 +454,38 @@ async def test_a_hung_worker_is_noticed_by_its_silence() -> None:
         with pytest.raises(ProviderTimeout, match="300 seconds"):
             await follower.end()
         assert sim.journal.count("POST /prompt") == 1
+        assert interrupted(sim) == [request.attempt_id]
+        sim.release()
+
+
+async def test_a_hung_prompt_is_taken_out_of_the_way_of_those_behind_it() -> None:
+    clock = ManualClock()
+    async with bench(Script(hold=1), CALM, clock) as (sim, provider):
+        hung, behind = order(seed=1), order(seed=2)
+        follower = Follower(provider, hung, await provider.submit(hung))
+        await provider.submit(behind)
+        await follower.first(Progress)
+        await sim.held()
+        await follower.stall(clock, 301)
+        with pytest.raises(ProviderTimeout):
+            await follower.end()
+        assert interrupted(sim) == [hung.attempt_id]
+        await sim.journal.wait_mark("started", behind.attempt_id)
+        sim.script.hold = None
+        sim.wake()
+        outputs(await told(provider, behind, behind.attempt_id))
+
+
+async def test_a_hang_is_told_also_where_the_interrupt_fails() -> None:
+    clock = ManualClock()
+    script = Script(hold=1, failures=[Failure("POST /interrupt", status=500, times=-1)])
+    async with bench(script, CALM, clock) as (sim, provider):
+        request = order()
+        follower = Follower(provider, request, await provider.submit(request))
+        await follower.first(Progress)
+        await follower.stall(clock, 301)
+        with pytest.raises(ProviderTimeout, match="no progress"):
+            await follower.end()
         sim.release()
 
 
@@ -492,6 +531,8 @@ async def test_a_dead_worker_with_an_idle_queue_is_noticed() -> None:
         await follower.stall(clock, 301)
         with pytest.raises(ProviderTimeout):
             await follower.end()
+        assert interrupted(sim) == []
+        assert sim.queue.remaining == 0, "taken out of the queue"
 
 
 async def test_without_any_view_of_progress_more_patience_is_shown() -> None:
@@ -518,5 +559,11 @@ async def test_a_server_that_stays_away_ends_the_watch() -> None:
         await follower.first(Started)
         await sim.close_door()
         await follower.stall(clock, 301)
-        with pytest.raises(ProviderTimeout, match="could not be asked"):
+        with pytest.raises(ProviderUnavailable, match="could not be asked for 300 seconds"):
             await follower.end()
+        # It goes on over there: whoever comes back with the same id gets the picture.
+        await sim.open_door()
+        sim.release()
+        outputs(await told(provider, request, request.attempt_id))
+        assert sim.journal.count("POST /prompt") == 1
+        assert sim.journal.count("POST /interrupt") == 0

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ferrotype.providers.comfyui.demux import Demux
 from ferrotype.providers.comfyui.frames import HELLO, Message, Picture, parse_binary, parse_text
-from ferrotype.providers.comfyui.graph import picture_size, weights
 from ferrotype.providers.comfyui.progress import Progress
 from ferrotype.providers.comfyui.run import Run
+from ferrotype.providers.workflows.graph import picture_size, weights
 
 FOLDER = Path(__file__).parent.parent / "transcripts" / "comfyui"
 JPEG = b"\xff\xd8\xff\xe0rest of a jpeg"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ferrotype.domain.problems import ProviderRejected
 from ferrotype.providers.base import AttemptRequest, InputImage
-from ferrotype.providers.comfyui import Library, Template, TemplateFault, order
-from ferrotype.providers.comfyui.templates import with_prefix
+from ferrotype.providers.workflows import Library, Template, TemplateFault, order
+from ferrotype.providers.workflows.templates import with_prefix
 
 ATTEMPT = "0190a3c4-5b6d-7e8f-8a9b-0c1d2e3f4a5b"
 
@@ -177,7 +177,7 @@ def test_every_saving_node_gets_the_prefix_of_the_attempt() -> None:
     assert prefixes == {"1": "PRE", "2": "PRE", "3": "PRE", "4": "PRE", "5": "mine/PRE", "9": None}
 
 
-SHIPPED = ["img2img", "inpaint", "txt2img", "txt2img_lora", "upscale"]
+SHIPPED = ["img2img", "inpaint", "txt2img", "txt2img_lora", "upscale", "variation"]
 
 
 def test_the_shipped_templates_are_all_sound() -> None:

@@ -16,6 +16,7 @@ from yarl import URL
 from ferrotype.config import ConfigError
 from ferrotype.domain.problems import OutcomeUnknown, ProviderRejected, ProviderUnavailable
 from ferrotype.providers.comfyui.errors import WebsocketRefused, refused, rejection, translated
+from ferrotype.providers.comfyui.origins import mark_of
 from ferrotype.providers.comfyui.queue import QueueView
 from ferrotype.providers.comfyui.settings import ComfyUISettings
 
@@ -23,6 +24,8 @@ from ferrotype.providers.comfyui.settings import ComfyUISettings
 CONNECT_SECONDS: Final = 10.0
 #: Seconds for a websocket to open; longer than a connection takes, so that it means a silent proxy.
 HANDSHAKE_SECONDS: Final = 15.0
+#: The user name in an address whose password is a token: `http://bearer:TOKEN@gpu.example.org`.
+BEARER: Final = "bearer"
 #: Seconds between websocket pings; a peer that does not answer half of that later is taken for gone.
 HEARTBEAT_SECONDS: Final = 30.0
 
@@ -48,6 +51,11 @@ class Client:
     def headers(self) -> Mapping[str, str]:
         """The credentials, as headers; empty without any."""
         return self._headers
+
+    @property
+    def mark(self) -> str:
+        """The server's mark in origins."""
+        return mark_of(self._base)
 
     def url(self, path: str) -> str:
         """The absolute address of `path`, which starts with `/` and is encoded already."""
@@ -201,6 +209,8 @@ class Client:
 def _authorization(settings: ComfyUISettings, url: URL) -> dict[str, str]:
     if settings.token:
         return {"Authorization": f"Bearer {settings.token}"}
+    if settings.user is None and url.user == BEARER and url.password:
+        return {"Authorization": f"Bearer {url.password}"}
     user, password = settings.user or url.user, settings.password or url.password
     if user is None:
         return {}

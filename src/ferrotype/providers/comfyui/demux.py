@@ -27,6 +27,8 @@ class Demux:
         #: The watched prompt that executes now. A server executes one prompt at a time, so pictures
         #: that say no prompt id belong to it, and to nobody when a foreign prompt executes.
         self.current: str | None = None
+        #: How many prompts run or wait on the server, whosever they are; None until this connection tells.
+        self.remaining: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self._runs)
@@ -82,6 +84,7 @@ class Demux:
         info = status.get("exec_info") if isinstance(status, dict) else None
         count = info.get("queue_remaining") if isinstance(info, dict) else None
         if isinstance(count, int):
+            self.remaining = count
             for run in self.runs():
                 run.queue_remaining(count)
 

@@ -14,6 +14,7 @@ import aiohttp
 from ferrotype.domain.problems import (
     OutcomeUnknown,
     ProviderBusy,
+    ProviderMisconfigured,
     ProviderProblem,
     ProviderRejected,
     ProviderUnavailable,
@@ -54,7 +55,7 @@ def translated(what: str, *, starts_work: bool = False) -> Iterator[None]:
 def refused(what: str, status: int, retry_after: str | None, *, starts_work: bool = False) -> ProviderProblem:
     """The problem of an answer that is not 200 and says nothing readable about itself."""
     if status in (401, 403):
-        return ProviderRejected(
+        return ProviderMisconfigured(
             f"{what}: ComfyUI refused our credentials ({status}); "
             "check COMFYUI_TOKEN, or COMFYUI_USER and COMFYUI_PASSWORD."
         )

@@ -51,8 +51,8 @@ class Finder:
         """Where the prompt is, by its id or by the mark that it carries.
 
         An answer of the queue asked for at `not_before` (on the loop's clock) or later is shared; by
-        default it is asked now. Raises ProviderUnavailable, ProviderBusy or ProviderRejected when the
-        server cannot be asked.
+        default it is asked now. Raises ProviderUnavailable, ProviderBusy, ProviderMisconfigured or
+        ProviderRejected when the server cannot be asked.
         """
         view = await self._view(not_before)
         running = view.find_running(prompt_id, attempt_id)
@@ -71,6 +71,16 @@ class Finder:
             if entry_by_mark is not None and entry_by_mark.attempt_id == attempt_id:
                 return entry_by_mark
         return None
+
+    async def stop(self, place: Running | Pending) -> None:
+        """Take a waiting prompt out of the queue, or interrupt the one that runs; by its id, nobody else's.
+
+        Older servers interrupt whatever runs: hence only right after `place` was found. Raises as `place`.
+        """
+        if isinstance(place, Pending):
+            await self._client.delete_pending(place.entry.prompt_id)
+        else:
+            await self._client.interrupt(place.entry.prompt_id)
 
     async def close(self) -> None:
         """Stop asking."""

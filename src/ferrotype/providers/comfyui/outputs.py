@@ -12,11 +12,10 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from ferrotype.domain.asset import Origin
 from ferrotype.domain.problems import ProviderFailed, ProviderInterrupted, ProviderProblem, ProviderRejected
 from ferrotype.providers.comfyui.errors import first_line
-from ferrotype.providers.comfyui.graph import Graph, savers
 from ferrotype.providers.comfyui.queue import QueueEntry
+from ferrotype.providers.workflows.graph import Graph, savers
 
 #: Files that are pictures. Videos, too, are listed under `images` (recording 04).
 CONTENT_TYPES: Final[Mapping[str, str]] = {
@@ -40,11 +39,11 @@ class SavedPicture:
     content_type: str
 
     @property
-    def origin(self) -> Origin:
-        """Where it is, relative to the server. The folder goes into `subfolder`: a path in `filename`
-        is cut off by the server and would name another file (recording 12)."""
+    def path(self) -> str:
+        """Where it is on the server. The folder goes into `subfolder`: a path in `filename` is cut off by
+        the server and would name another file (recording 12)."""
         query = {"filename": self.filename, "subfolder": self.subfolder, "type": self.kind}
-        return Origin(provider="comfyui", url=f"/view?{urlencode(query, quote_via=quote)}")
+        return f"/view?{urlencode(query, quote_via=quote)}"
 
 
 class HistoryEntry:

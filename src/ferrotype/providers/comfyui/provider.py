@@ -10,20 +10,22 @@ from typing import Any, ClassVar, Final
 
 from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.problems import ProviderFailed, ProviderProblem, ProviderUnavailable
+from ferrotype.domain.problems import ProviderProblem, ProviderUnavailable
 from ferrotype.providers.base import AttemptRequest, FetchRequest, Found, Health, Lookup, Traits, WatchEvent
-from ferrotype.providers.comfyui import order
 from ferrotype.providers.comfyui.client import Client
 from ferrotype.providers.comfyui.demux import Demux
+from ferrotype.providers.comfyui.errors import WebsocketRefused
 from ferrotype.providers.comfyui.finder import Finder, Pending, Running
-from ferrotype.providers.comfyui.graph import only_by_websocket
-from ferrotype.providers.comfyui.library import Library
+from ferrotype.providers.comfyui.origins import Origins, read, removed
 from ferrotype.providers.comfyui.queue import ATTEMPT_KEY
 from ferrotype.providers.comfyui.run import Run
 from ferrotype.providers.comfyui.settings import ComfyUISettings
 from ferrotype.providers.comfyui.socket import Socket
-from ferrotype.providers.comfyui.templates import with_prefix
 from ferrotype.providers.comfyui.watch import Pace, Watch
+from ferrotype.providers.workflows import order
+from ferrotype.providers.workflows.graph import only_by_websocket
+from ferrotype.providers.workflows.library import Library
+from ferrotype.providers.workflows.templates import with_prefix
 
 #: Prompts submitted and not watched yet whose messages are kept.
 UNWATCHED: Final = 1_000
@@ -37,9 +39,19 @@ class ComfyUIProvider:
     traits: ClassVar = Traits(progress=True, previews=True, cancel="yes", reattach=True, lookup=True)
 
     def __init__(
-        self, settings: ComfyUISettings, clock: Clock, pace: Pace | None = None, *, name: str = "comfyui"
+        self,
+        settings: ComfyUISettings,
+        clock: Clock,
+        pace: Pace | None = None,
+        *,
+        name: str = "comfyui",
+        library: Library | None = None,
+        pooled: bool = False,
     ) -> None:
-        """Raises ConfigError when the settings name no address."""
+        """`pooled`: it is one host of several, and says so in its origins.
+
+        Raises ConfigError when the settings name no address.
+        """
         self.name = name
         self._settings = settings
         self._clock = clock
@@ -50,7 +62,9 @@ class ComfyUIProvider:
         self._socket = Socket(lambda: self._client.websocket(self._client_id), self._demux, clock)
         self._finder = Finder(self._client, self._demux, self._pace.shared)
         self._submitted: dict[str, Run] = {}
-        self.library = Library(settings.workflows_dir)
+        self.mark = self._client.mark
+        self._origins = Origins(name, self.mark if pooled else "")
+        self.library = library or Library(settings.workflows_dir)
 
     async def submit(self, request: AttemptRequest) -> str:
         """Fill the template, send the input pictures, queue the prompt; the server's prompt id."""
@@ -82,9 +96,7 @@ class ComfyUIProvider:
         connected = await self._socket.ready()
         run.stale = False  # nothing can have been missed yet
         if not connected and only_by_websocket(run.graph):
-            raise ProviderUnavailable(
-                "The workflow's pictures need ComfyUI's websocket, and it does not open."
-            )
+            raise WebsocketRefused("The workflow's pictures need ComfyUI's websocket, and it does not open.")
         return await self._client.prompt(
             {
                 "prompt": run.graph,
@@ -123,6 +135,7 @@ class ComfyUIProvider:
             self._clock,
             self._settings.stall_timeout,
             self._pace,
+            self._origins,
         )
         try:
             async with aclosing(watch.events()) as events:
@@ -133,13 +146,36 @@ class ComfyUIProvider:
 
     async def lookup(self, request: AttemptRequest) -> Found | Lookup:
         """ABSENT only when neither queue nor history has it."""
+        known = await self.knows(request.attempt_id, request.attempt_id)
+        return Found(request.attempt_id) if known else Lookup.ABSENT
+
+    async def knows(self, request_id: str, attempt_id: str) -> bool:
+        """Whether queue or history has the prompt, by its id or by its mark.
+
+        Raises ProviderUnavailable when the server cannot be asked.
+        """
         try:
-            place = await self._finder.place(request.attempt_id, request.attempt_id)
+            return await self._finder.place(request_id, attempt_id) is not None
         except ProviderUnavailable:
             raise
         except ProviderProblem as problem:
             raise ProviderUnavailable(problem.detail, retry_after=problem.retry_after) from None
-        return Lookup.ABSENT if place is None else Found(request.attempt_id)
+
+    @property
+    def queue_told(self) -> int | None:
+        """How many prompts run or wait there, as the open websocket told last; None where none is open."""
+        return self._demux.remaining if self._socket.connected else None
+
+    async def ask_queue(self) -> int:
+        """The same, asked now; the websocket opens on the side, so that it is told from then on.
+
+        Raises ProviderUnavailable, ProviderBusy, ProviderMisconfigured or ProviderRejected.
+        """
+        count = await self._client.queue_remaining()
+        if count is None:
+            raise ProviderUnavailable("ComfyUI does not tell how long its queue is.")
+        self._socket.listen()
+        return count
 
     async def cancel(self, request: AttemptRequest, request_id: str) -> None:
         """Take it out of the queue, or interrupt it while it is the one that runs.
@@ -155,14 +191,10 @@ class ComfyUIProvider:
                 ids.add(place.entry.prompt_id)
             # First, since the watch may see that it is gone before the server's answer is here.
             self._tell_canceled(ids)
-            if isinstance(place, Pending):
-                await self._client.delete_pending(place.entry.prompt_id)
-            elif isinstance(place, Running):
-                # Older servers stop whatever runs: hence only right after seeing that it is ours. An
-                # interrupt between two nodes can get lost, so it is sent again at the next look.
-                await self._client.interrupt(place.entry.prompt_id)
-            else:
+            if not isinstance(place, Pending | Running):
                 return
+            # An interrupt between two nodes can get lost, so it is sent again at the next look.
+            await self._finder.stop(place)
             self._tell_canceled(ids)
             if isinstance(place, Running):
                 await asyncio.sleep(seconds)
@@ -174,11 +206,15 @@ class ComfyUIProvider:
                 run.doubt()
 
     def fetch_request(self, origin: Origin) -> FetchRequest:
-        """The picture's address at the configured server, and only there, with our credentials."""
-        if origin.provider != self.name or not origin.url.startswith("/view?"):
-            raise ProviderFailed("That origin is not one of ComfyUI's.")
+        """The picture's address at the configured server, and only there, with our credentials.
+
+        Raises OriginUnavailable when the picture is at a host that is no longer configured.
+        """
+        mark, path = read(self.name, origin)
+        if mark not in ("", self.mark):
+            raise removed()
         return FetchRequest(
-            self._client.url(origin.url), dict(self._client.headers), trusted=True, tls=self._client.tls
+            self._client.url(path), dict(self._client.headers), trusted=True, tls=self._client.tls
         )
 
     async def health(self) -> Health:

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from ferrotype.domain.problems import Problem, ProviderFailed
 from ferrotype.providers.base import AttemptRequest, Finished, Output, Progress, WatchEvent
-from ferrotype.providers.comfyui.graph import WEBSOCKET_SAVER, class_of, picture_size
+from ferrotype.providers.comfyui.origins import Origins
 from ferrotype.providers.comfyui.outputs import HistoryEntry
 from ferrotype.providers.comfyui.run import Run
+from ferrotype.providers.workflows.graph import WEBSOCKET_SAVER, class_of, picture_size
 
 
-def results(entry: HistoryEntry, run: Run, request: AttemptRequest, sent: int) -> Iterator[WatchEvent]:
+def results(
+    entry: HistoryEntry, run: Run, request: AttemptRequest, sent: int, origins: Origins
+) -> Iterator[WatchEvent]:
     """`sent` pictures came by websocket and were handed out already.
 
     Raises ProviderFailed or ProviderInterrupted as the entry says, and ProviderFailed when there is no
@@ -31,7 +34,7 @@ def results(entry: HistoryEntry, run: Run, request: AttemptRequest, sent: int) -
         width, height = picture_size(entry.graph, file.node) or (None, None)
         yield Output(
             index,
-            origin=file.origin,
+            origin=origins.make(file.path),
             content_type=file.content_type,
             seed=request.seed if index == 0 else None,
             width=width,

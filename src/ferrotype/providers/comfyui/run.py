@@ -16,8 +16,8 @@ from typing import Any, Final
 from ferrotype.domain.problems import ProviderRejected
 from ferrotype.providers.comfyui.errors import node_error_lines
 from ferrotype.providers.comfyui.frames import Message, Picture
-from ferrotype.providers.comfyui.graph import WEBSOCKET_SAVER, Graph, class_of, weights
 from ferrotype.providers.comfyui.progress import Progress
+from ferrotype.providers.workflows.graph import WEBSOCKET_SAVER, Graph, class_of, weights
 
 #: Messages after which `executing{node: null}` follows at once.
 ENDINGS: Final = frozenset({"execution_success", "execution_error", "execution_interrupted"})

@@ -50,6 +50,11 @@ class Socket:
         await self._tried.wait()
         return self.connected
 
+    def listen(self) -> None:
+        """Connect in the background, unless it was refused of late; nobody waits for it."""
+        if not self.connected and not self._lately_refused():
+            self.start()
+
     def start(self) -> None:
         """Connect in the background, and stay connected while anything is watched."""
         if self._task is None or self._task.done():
@@ -122,7 +127,7 @@ class Socket:
     def _opened(self) -> None:
         self.connected = True
         self._refused_at = None
-        self._demux.current = None
+        self._demux.current = self._demux.remaining = None
         self._tried.set()
         self._wake(stale=True)
 

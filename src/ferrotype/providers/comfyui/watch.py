@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.problems import AttemptLost, ProviderInterrupted, ProviderProblem, ProviderTimeout
+from ferrotype.domain.problems import (
+    AttemptLost,
+    ProviderInterrupted,
+    ProviderProblem,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from ferrotype.providers.base import (
     AttemptRequest,
     Finished,
@@ -20,11 +27,12 @@ from ferrotype.providers.base import (
     WatchEvent,
 )
 from ferrotype.providers.comfyui.finder import Finder, Pending, Running
-from ferrotype.providers.comfyui.graph import picture_size
+from ferrotype.providers.comfyui.origins import Origins
 from ferrotype.providers.comfyui.outputs import HistoryEntry, failed_node
 from ferrotype.providers.comfyui.results import results
 from ferrotype.providers.comfyui.run import Run, SentPicture
 from ferrotype.providers.comfyui.socket import Socket
+from ferrotype.providers.workflows.graph import picture_size
 
 #: Without a websocket, or when another process submitted it, a running prompt shows no progress: only
 #: after so many times the stall time-out is it taken for hung.
@@ -44,6 +52,14 @@ class Pace:
     rereads: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)  # of a history entry that is not there yet
     shared: float = 0.2  # in which one look at the queue serves all watchers: it is a large answer
     tick: float = 5.0  # longest wait, for clocks that do not follow real time
+    ask: float = 2.0  # for a host of a pool to tell how long its queue is
+    health: float = 10.0  # and for its health, which others wait for
+    rests: tuple[float, ...] = (
+        2.0,
+        5.0,
+        15.0,
+        30.0,
+    )  # of a host of a pool that failed, before it is asked again
 
 
 class Watch:
@@ -58,8 +74,10 @@ class Watch:
         clock: Clock,
         stall_timeout: float,
         pace: Pace,
+        origins: Origins,
     ) -> None:
         self._run, self._request, self._finder, self._socket = run, request, finder, socket
+        self._origins = origins
         self._clock, self._stall_timeout, self._pace = clock, stall_timeout, pace
         now = clock.monotonic()
         self._alive_at = self._contact_at = self._checked_at = now
@@ -88,7 +106,7 @@ class Watch:
             self._run.learn(entry.graph)
             for event in self._news():
                 yield event
-            for event in results(entry, self._run, self._request, self._index):
+            for event in results(entry, self._run, self._request, self._index, self._origins):
                 yield event
         except ProviderProblem as problem:
             for event in self._pictures():
@@ -205,14 +223,22 @@ class Watch:
             case Running():
                 run.started = True
         if now - self._alive_at >= self._limit():
+            await self._give_up(found)
             raise ProviderTimeout(f"ComfyUI showed no progress for {self._limit():g} seconds.")
         return None
 
+    async def _give_up(self, place: Running | Pending) -> None:
+        """Take the hung prompt out of the way of those behind it, if the server can be told."""
+        with suppress(ProviderProblem):
+            await self._finder.stop(place)
+
     def _unreachable(self, problem: ProviderProblem) -> None:
+        """Nobody knows how the prompt fares: whoever watches comes back with its id."""
         silent = self._clock.monotonic() - self._contact_at
         if silent >= self._stall_timeout:
-            raise ProviderTimeout(
-                f"ComfyUI could not be asked for {self._stall_timeout:g} seconds. {problem.detail}"
+            raise ProviderUnavailable(
+                f"ComfyUI could not be asked for {self._stall_timeout:g} seconds. {problem.detail}",
+                retry_after=problem.retry_after,
             ) from None
 
     def _gone(self) -> ProviderProblem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ferrotype.providers.comfyui.templates import is_link
+from ferrotype.providers.workflows.templates import is_link
 
 Node = Mapping[str, Any]
 Graph = Mapping[str, Node]

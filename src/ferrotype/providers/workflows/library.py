@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from ferrotype.providers.comfyui.templates import Template, TemplateFault
+from ferrotype.providers.workflows.templates import Template, TemplateFault
 
 #: Bytes of a template file; real workflows stay far below.
 MAX_TEMPLATE_BYTES: Final = 4 * 1024 * 1024
@@ -110,4 +110,4 @@ class Library:
 
 
 def _workflows() -> Path:
-    return Path(str(files("ferrotype.providers.comfyui"))) / "workflows"
+    return Path(str(files("ferrotype.providers"))) / "comfyui" / "workflows"

@@ -27,6 +27,8 @@ ORDER_NAMES: Final = (
     "height",
     "batch_size",
     "filename_prefix",
+    "scaled_width",
+    "scaled_height",
     "image",
     "mask",
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Final
 
 from ferrotype.providers.base import AttemptRequest, InputImage
-from ferrotype.providers.comfyui.templates import ORDER_NAMES, Template, TemplateFault
+from ferrotype.providers.workflows.templates import ORDER_NAMES, Template, TemplateFault
 
+#: The largest picture that a workflow is asked for; nodes take no longer side.
+MAX_PIXELS: Final = 8192 * 8192
+MAX_SIDE: Final = 16_384
 _EXTENSIONS: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
 
 
@@ -44,9 +48,21 @@ def values(request: AttemptRequest) -> dict[str, Any]:
         "batch_size": request.num_images,
         "filename_prefix": filename_prefix(request),
     }
+    scale = request.params.get("scale")
+    if isinstance(scale, int | float):
+        filled |= dict(zip(("scaled_width", "scaled_height"), scaled(request, scale), strict=True))
     for names, image in uploads(request):
         filled |= dict.fromkeys(names, upload_name(image))
     return filled
+
+
+def scaled(request: AttemptRequest, scale: float) -> tuple[int, int]:
+    """Width and height of the order, `scale` times as large, as far as that may be: the input may be larger
+    than what is sent of it."""
+    width, height = request.width, request.height
+    most = min(scale, MAX_SIDE / max(width, height), math.sqrt(MAX_PIXELS / (width * height)))
+    # A hair more than the product, so that a whole number of pixels stays one.
+    return max(1, int(width * most * (1 + 1e-12))), max(1, int(height * most * (1 + 1e-12)))
 
 
 def check_wishes(template: Template, request: AttemptRequest) -> None:
