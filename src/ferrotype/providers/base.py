@@ -23,12 +23,16 @@ from ferrotype.domain.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class InputImage:
-    """A picture that goes to the provider; its bytes are read only when they are sent."""
+    """A picture that goes to the provider; its bytes are read only when they are sent.
+
+    `notes` are those of the attempt that made it, if one did (`Finished.notes`).
+    """
 
     asset_id: str
     content_type: str
     sha256: str
     read: Callable[[], Awaitable[bytes]]
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class AttemptRequest:
     `model` is the catalogue's name, for details of problems.
     `attempt_id` is a canonical lowercase UUID: providers that accept an id from the client get this
     one. `target` is the provider's own model, version or workflow; `options` come from the deployment.
-    `width` and `height` are pixels, `aspect_ratio` the catalogue's name of the nearest shape; `seed` is
+    `width` and `height` are pixels, `aspect_ratio` the catalogue's name of the nearest shape;
+    `size_from_input` says that nobody named a size, so that these are the first input picture's; `seed` is
     the first picture's, further ones of the same call count on from it; `params` were
     checked against the model's capabilities and carry its defaults.
     `webhook_url` is where the provider may tell of changes (only a Hooked one is given it). `timeout` is in
@@ -64,6 +69,7 @@ class AttemptRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     webhook_url: str | None = None
     timeout: float = 600.0
+    size_from_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,20 @@ class ProviderSettings(Settings):
 S = TypeVar("S", bound=ProviderSettings)
 
 
+def _nothing(_target: str) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[S]):
-    """A kind of provider: what it needs to know, and how one is made of (settings, name, clock)."""
+    """A kind of provider: what it needs to know, and how one is made of (settings, name, clock).
+
+    `lacks` tells what has to be installed before a target is served here, None when nothing has.
+    """
 
     settings: type[S]
     make: Callable[[S, str, Clock], Provider]
+    lacks: Callable[[str], str | None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

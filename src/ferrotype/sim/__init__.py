@@ -7,8 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from .cog import CogSim
 from .comfyui import ComfySim, Script
-from .hosted import HostedScript, HostedSim
+from .fal import FalSim
+from .gemini import GeminiSim
+from .hosted import HostedSim
+from .openai import OpenAISim
+from .replicate import ReplicateSim
+from .runpod import RunPodSim
 
 
 class Simulator(Protocol):
@@ -45,13 +51,19 @@ def _hosted(cls: type[HostedSim]) -> Callable[[Mapping[str, Any]], HostedSim]:
     def make(options: Mapping[str, Any]) -> HostedSim:
         values = dict(options)
         tls = _tls(values)
-        return cls(HostedScript.from_json(values), tls=tls)
+        return cls(cls.script_class.from_json(values), tls=tls)
 
     return make
 
 
 SIMULATORS: dict[str, Callable[[Mapping[str, Any]], Simulator]] = {
     "comfyui": _comfyui,
+    "replicate": _hosted(ReplicateSim),
+    "fal": _hosted(FalSim),
+    "runpod": _hosted(RunPodSim),
+    "cog": _hosted(CogSim),
+    "gemini": _hosted(GeminiSim),
+    "openai": _hosted(OpenAISim),
 }
 """Makers by name. Options: the fields of the script, `tls_cert`, `tls_key`, and for ComfyUI `base_dir`."""
 

@@ -172,7 +172,7 @@ async def bytes_of(provider: Provider, output: Output) -> bytes:
         return output.data
     assert output.origin is not None
     wanted = provider.fetch_request(output.origin)
-    http = Http(NetSettings(allow_private_fetch=True))
+    http = Http(NetSettings(allow_private_fetch=["127.0.0.1"]))
     try:
         return await http.read(wanted.url, headers=wanted.headers, trusted=wanted.trusted, tls=wanted.tls)
     finally:

@@ -27,7 +27,7 @@ Ctx = Annotated[Context, Depends(context_of)]
 async def receive(connection: str, attempt_id: str, request: Request, context: Ctx) -> Response:
     """Take what a provider tells of an attempt. An attempt that nobody waits for is no error: providers call
     again until they hear a 2xx."""
-    provider = context.routing.providers.get(connection)
+    provider: object = context.routing.providers.get(connection)
     if not isinstance(provider, Hooked) or not is_id(attempt_id):
         raise NotFound("Nobody expects a call there.")
     headers = {name.lower(): value for name, value in request.headers.items()}

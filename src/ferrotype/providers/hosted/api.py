@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -38,6 +38,7 @@ from ferrotype.domain.problems import (
     ProviderRejected,
     ProviderUnavailable,
 )
+from ferrotype.net.guard import GuardedResolver, guarded_socket
 from ferrotype.providers.hosted.text import said
 
 #: Seconds for the TCP and TLS handshakes.
@@ -86,8 +87,12 @@ class Api:
         secrets: tuple[str, ...] = (),
         ca_file: str | None = None,
         read_timeout: float = 60.0,
+        guarded: bool = False,
     ) -> None:
-        """Raises ConfigError when `base_url` is none."""
+        """`guarded` connections reach public addresses only: for addresses that the service itself names.
+
+        Raises ConfigError when `base_url` is none.
+        """
         self.name = name
         try:
             self.base = URL(base_url.rstrip("/"))
@@ -99,6 +104,7 @@ class Api:
         self._headers = dict(headers or {})
         self._ca_file = ca_file
         self._read_timeout = read_timeout
+        self._guarded = guarded
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
 
@@ -185,13 +191,22 @@ class Api:
                 headers={**ours, **(headers or {})},
                 timeout=timeout,
                 allow_redirects=False,
+                middlewares=(_once,) if starts_work else (),
                 **body,
             ) as response:
                 yield response
 
     async def read(self, what: str, response: aiohttp.ClientResponse, *, starts_work: bool = False) -> Reply:
         """The rest of an open answer, bounded."""
-        chunks, size = [], 0
+        async with aclosing(self.chunks(what, response, starts_work=starts_work)) as chunks:
+            body = b"".join([chunk async for chunk in chunks])
+        return Reply(response.status, response.headers, body)
+
+    async def chunks(
+        self, what: str, response: aiohttp.ClientResponse, *, starts_work: bool = False
+    ) -> AsyncGenerator[bytes]:
+        """The rest of an open answer piece by piece, as it comes; bounded in all."""
+        size = 0
         with self._translated(what, starts_work=starts_work):
             async for chunk in response.content.iter_chunked(1 << 18):
                 size += len(chunk)
@@ -199,8 +214,7 @@ class Api:
                     response.close()
                     detail = f"{what}: {self.name} answered with more than {MAX_REPLY} bytes."
                     raise OutcomeUnknown(detail) if starts_work else ProviderFailed(detail)
-                chunks.append(chunk)
-        return Reply(response.status, response.headers, b"".join(chunks))
+                yield chunk
 
     def decoded(self, what: str, reply: Reply, *, starts_work: bool = False) -> Any:
         """The answer's JSON."""
@@ -239,7 +253,13 @@ class Api:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self.tls or True, limit=0),
+                connector=aiohttp.TCPConnector(
+                    ssl=self.tls or True,
+                    limit=0,
+                    resolver=GuardedResolver() if self._guarded else None,
+                    use_dns_cache=not self._guarded,
+                    socket_factory=guarded_socket if self._guarded else None,
+                ),
                 headers={"User-Agent": "ferrotype"},
             )
         return self._session
@@ -259,6 +279,17 @@ class Api:
             raise unsure(f"{what}: {self.name} did not answer in time.") from None
         except (aiohttp.ClientError, OSError):
             raise unsure(f"{what}: the connection to {self.name} broke.") from None
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp sends a PUT again by itself when its connection breaks, which may start paid work twice. It
+    does not for this error."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        raise aiohttp.ClientConnectionError("The connection broke.") from None
 
 
 def seconds_of(retry_after: str | None) -> float | None:

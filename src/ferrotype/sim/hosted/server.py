@@ -16,6 +16,8 @@ from ferrotype.sim.hosted.work import Work, Works
 from ferrotype.sim.options import Failure, take
 
 ENTRY = web.RequestKey("entry", Entry)
+#: Whether the answer will be lost or replaced by a failure: a stream must not be begun then.
+LOST = web.RequestKey("lost", bool)
 MAX_BODY = 64 * 1024 * 1024
 
 
@@ -27,9 +29,10 @@ class HostedSim:
     """
 
     name: ClassVar[str] = ""
+    script_class: ClassVar[type[HostedScript]] = HostedScript
 
     def __init__(self, script: HostedScript | None = None, *, tls: tuple[str, str] | None = None) -> None:
-        self.script = script or HostedScript()
+        self.script = script or self.script_class()
         self.journal = Journal()
         self.works = Works(self.script)
         self.port = 0
@@ -180,6 +183,7 @@ class HostedSim:
         failure = self._due(route)
         if failure is not None and not failure.after:
             return self._failed(failure)
+        request[LOST] = failure is not None
         response = await handler(request)
         if failure is not None:
             return self._failed(failure)
