@@ -1,0 +1,13 @@
+"""RunPod serverless: jobs of queue-based endpoints, whatever their workers run.
+
+`provider` tells the story; `options` are what a deployment says; `payload` makes the job's body; `watch`
+follows it; `progress`, `endings` and `outputs` read what its status says.
+"""
+
+from ferrotype.providers.connections import Kind
+from ferrotype.providers.runpod.provider import RunPodProvider
+from ferrotype.providers.runpod.settings import RunPodSettings
+
+RUNPOD = Kind(RunPodSettings, lambda settings, name, clock: RunPodProvider(settings, clock, name=name))
+
+__all__ = ["RUNPOD", "RunPodProvider", "RunPodSettings"]
