@@ -1,0 +1,12 @@
+"""Google's Gemini image models, by `generateContent`.
+
+The protocol is that of ai.google.dev/api/generate-content, and of google-genai 3.4, Google's own client.
+"""
+
+from ferrotype.providers.connections import Kind
+from ferrotype.providers.gemini.provider import GeminiProvider
+from ferrotype.providers.gemini.settings import GeminiSettings
+
+GEMINI = Kind(GeminiSettings, lambda settings, name, _clock: GeminiProvider(settings, name=name))
+
+__all__ = ["GEMINI", "GeminiProvider", "GeminiSettings"]
