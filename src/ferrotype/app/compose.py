@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ from ferrotype.net.base import Incoming
 from ferrotype.net.http import Http
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.providers.base import Health, Hooked, Provider
-from ferrotype.providers.registry import open_providers
+from ferrotype.providers.registry import lacks, open_providers
 from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
 from ferrotype.services.cancel import Cancel
@@ -77,7 +78,7 @@ class Ferrotype:
         self.settings = settings
         self.clock = SystemClock()
         self.folder = DataFolder(settings.data_dir)
-        self.catalogue = load_catalogue(settings.catalogue)
+        self.catalogue = load_catalogue(settings.catalogue).served(partial(lacks, settings.connections))
         self._background: list[asyncio.Task[None]] = []
         self._started = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path as PathOf
 from typing import Any, ClassVar, Final, TypeVar
@@ -52,6 +52,20 @@ class Catalogue:
     operations: dict[str, Operation]
     styles: dict[str, Style]
     aspect_ratios: dict[str, AspectRatio]
+    #: Models without a deployment, because something is not installed here: what that is.
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def served(self, lacks: Callable[[str, str], str | None]) -> Catalogue:
+        """The same, less the deployments that cannot be served here: `lacks` (of provider and target) says
+        what has to be installed for one. Their models stay, so that they can be asked for."""
+        models, missing = dict(self.models), {}
+        for model in self.models.values():
+            reasons = [lacks(each.provider, each.target) for each in model.deployments]
+            left = [each for each, reason in zip(model.deployments, reasons, strict=True) if reason is None]
+            models[model.name] = model.model_copy(update={"deployments": left})
+            if not left:
+                missing[model.name] = next(reason for reason in reasons if reason is not None)
+        return replace(self, models=models, missing=missing)
 
     def choose(
         self,
@@ -79,6 +93,8 @@ class Catalogue:
                     field="operation",
                     limit=model.operations,
                 )
+            if name in self.missing:
+                raise NoDeployment(f"{name} cannot be used yet. {self.missing[name]}", field="model")
             if not any(deployment.provider in usable for deployment in model.deployments):
                 needed = sorted({deployment.provider for deployment in model.deployments})
                 raise NoDeployment(f"{name} needs a configured provider: {', '.join(needed)}.", field="model")

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ferrotype.app.settings import load_settings
 from ferrotype.catalogue import load_catalogue
 from ferrotype.catalogue.catalogue import read_catalogue
-from ferrotype.providers.registry import KINDS
+from ferrotype.providers.registry import KINDS, lacks
 
 
 def show(*, as_json: bool, data_dir: Path | None) -> None:
     """Print every model. Raises ConfigError when the catalogue is wrong."""
     settings = load_settings(storage={"data_dir": data_dir})
-    catalogue = load_catalogue(settings.catalogue)
+    catalogue = load_catalogue(settings.catalogue).served(partial(lacks, settings.connections))
     configured = settings.connections.keys()
     if as_json:
         print(json.dumps([model.model_dump(by_alias=True) for model in catalogue.models.values()], indent=2))
@@ -36,6 +38,8 @@ def show(*, as_json: bool, data_dir: Path | None) -> None:
             "[green]yes[/]" if usable else "[dim]no[/]",
         )
     Console().print(table)
+    for name, reason in catalogue.missing.items():
+        Console(soft_wrap=True, highlight=False).print(f"{name} cannot be used yet. {escape(reason)}")
 
 
 def check(path: Path | None) -> None:

@@ -1,75 +1,47 @@
-"""The provider `local`: the illustrator, in this process. Free, deterministic, and always there."""
+"""The illustrator's calls, in threads of this process."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, Final
 
 import pyvips
 
-from ferrotype.domain.asset import Credit, Origin
-from ferrotype.domain.problems import ProviderFailed, ProviderInterrupted, ProviderRejected
+from ferrotype.domain.asset import Credit
+from ferrotype.domain.problems import ProviderFailed, ProviderInterrupted
 from ferrotype.providers.base import (
     AttemptRequest,
-    FetchRequest,
     Finished,
-    Found,
-    Health,
-    Lookup,
     Output,
     Preview,
     Progress,
     Started,
-    Traits,
     WatchEvent,
 )
-from ferrotype.providers.connections import Kind, ProviderSettings
 from ferrotype.providers.illustrator import CREDIT, illustrate
-
-#: Encoder options per format: high quality, low effort, because somebody waits.
-ENCODINGS: Final = {
-    "webp": ("image/webp", ".webp", {"Q": 90, "effort": 1}),
-    "png": ("image/png", ".png", {"compression": 6}),
-    "jpeg": ("image/jpeg", ".jpg", {"Q": 92, "optimize_coding": True}),
-}
-
-
-class LocalSettings(ProviderSettings):
-    """What is drawn in this process."""
-
-    area: ClassVar[str] = "local"
-
-    @property
-    def configured(self) -> bool:
-        return True
+from ferrotype.providers.local.encode import encode
 
 
 class _Canceled(Exception):
     """Thrown through the drawing to stop it."""
 
 
-class LocalProvider:
-    """A `Provider` whose calls run in threads here. After a restart a call is simply drawn again."""
+class Drawings:
+    """Draws at most `threads` pictures at once. After a restart a picture is simply drawn again."""
 
-    traits: ClassVar = Traits(
-        progress=True, previews=True, cancel="yes", reattach=True, lookup=True, idempotent=True
-    )
-
-    def __init__(self, threads: int, name: str = "local") -> None:
-        self.name = name
+    def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="illustrator")
         self._cancels: dict[str, threading.Event] = {}
 
-    async def submit(self, request: AttemptRequest) -> str:
-        if request.target != "illustrator":
-            raise ProviderRejected(f"The local provider has no target {request.target!r}.")
-        return request.attempt_id
+    @property
+    def under_way(self) -> int:
+        """Calls that run or wait."""
+        return len(self._cancels)
 
-    async def watch(self, request: AttemptRequest, request_id: str) -> AsyncIterator[WatchEvent]:
+    async def watch(self, request: AttemptRequest, request_id: str) -> AsyncGenerator[WatchEvent, None]:
+        """Draw it. Raises ProviderInterrupted when canceled, ProviderFailed when the drawing breaks."""
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[WatchEvent] = asyncio.Queue()
         canceled = self._cancels.setdefault(request_id, threading.Event())
@@ -91,8 +63,7 @@ class LocalProvider:
                 negative_prompt=request.negative_prompt,
                 on_progress=tell,
             )
-            content_type, suffix, options = ENCODINGS[request.format or "webp"]
-            return picture.write_to_buffer(suffix, **options), content_type
+            return encode(picture, request.format)
 
         drawing = loop.run_in_executor(self._pool, draw)
         drawing.add_done_callback(lambda _: events.put_nowait(Finished()))
@@ -119,23 +90,13 @@ class LocalProvider:
             canceled.set()
             self._cancels.pop(request_id, None)
 
-    async def lookup(self, request: AttemptRequest) -> Found | Lookup:
-        return Lookup.ABSENT
-
-    async def cancel(self, request: AttemptRequest, request_id: str) -> None:
+    def cancel(self, request_id: str) -> None:
+        """Stop that drawing, if it is one of these."""
         if request_id in self._cancels:
             self._cancels[request_id].set()
 
-    def fetch_request(self, origin: Origin) -> FetchRequest:
-        raise ProviderFailed("Pictures of the local provider have no origin.")
-
-    async def health(self) -> Health:
-        return Health(ok=True, detail="draws in this process", queue_length=len(self._cancels))
-
-    async def close(self) -> None:
+    def close(self) -> None:
+        """Stop everything."""
         for canceled in self._cancels.values():
             canceled.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-LOCAL = Kind(LocalSettings, lambda _settings, name, _clock: LocalProvider(os.cpu_count() or 1, name))
