@@ -227,6 +227,13 @@ class Run:
         await self._attempts.checkpoint(call, request_id)
 
     async def _never_ran(self, call: Call, problem: Problem) -> None:
+        log.warning(
+            "a deployment did not run a call",
+            provider=call.deployment.provider,
+            target=call.deployment.target,
+            code=problem.code,
+            detail=problem.detail,
+        )
         self._routing.standings.record(call.deployment, problem)
         await self._attempts.end(call, AttemptState.FAILED, problem)
 
