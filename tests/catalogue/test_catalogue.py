@@ -152,7 +152,7 @@ def test_every_fault_has_its_line(tmp_path: Path) -> None:
     assert "max_sied" in shape[0]
     assert "taget" in shape[2]
     sound = FAULTY.replace("max_sied", "max_side").replace("= 3", "= 512").replace("taget", "target")
-    meant = faults_of(path, sound, {"comfyui", "local"})
+    meant = faults_of(path, sound, set(KINDS))
     assert [fault.split(":")[1] for fault in meant] == ["19", "11", "21"]
     assert "upscale does not know [8]" in meant[0]
     assert "fly" in meant[1]

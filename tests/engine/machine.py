@@ -128,7 +128,7 @@ def job_machine(fresh: Callable[[], AbstractAsyncContextManager[Rig]]) -> type[R
             dies = counted and one.starts >= one.max_starts
             lease = self.left(job_id, JobState.FAILED if dies else JobState.QUEUED)
             one.starts -= not counted
-            one.due = self.rig.clock.now() + timedelta(seconds=0 if one.cancel else delay)
+            one.due = self.rig.clock.now() + timedelta(seconds=0 if one.cancel and counted else delay)
             found = self.run(again(self.rig, self.engine, lease, delay, counted=counted))
             assert found is one.state
             assert (job_id in self.dead) == dies

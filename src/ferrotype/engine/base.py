@@ -130,7 +130,7 @@ class Engine(Protocol):
         """Queue the job again, not before `at`; fails it when its starts are used up (`OnFailed` hears).
 
         `counted=False` gives the start back: a drain hands work over without blaming it. A job whose end
-        was asked for does not wait for `at`.
+        was asked for does not wait for `at` when the start counts.
         """
         ...
 

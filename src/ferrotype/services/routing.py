@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from random import Random
 from typing import Final
 
@@ -70,7 +70,7 @@ class Routing:
         """A deployment that takes a call now, its place taken; `standings.leave` gives it back.
 
         Lower priorities first, by weight among equals. Raises NoDeployment when none is left outside
-        `avoid`, Again when each must wait.
+        `avoid`, ProviderMisconfigured when only wrong settings stand in the way, Again when each must wait.
         """
         usable = self.deployments(model, avoid)
         if not usable:
@@ -78,6 +78,7 @@ class Routing:
         taken = self.standings.enter_first(self._by_preference(usable))
         if taken is not None:
             return taken
+        self.check_settings(usable)
         waits = {key_of(each): self.standings.wait(each) for each in usable}
         full = [each for each in usable if waits[key_of(each)] is None]
         timed = [wait for wait in waits.values() if wait is not None]
@@ -86,6 +87,12 @@ class Routing:
             seconds = min(seconds, LOOK_AGAIN)
         names = ", ".join(sorted({each.provider for each in usable}))
         raise Again(seconds, ProviderBusy(f"{model.name} waits for a place at {names}."), full)
+
+    def check_settings(self, deployments: Iterable[Deployment]) -> None:
+        """Raises ProviderMisconfigured when the settings of all of them are wrong: waiting helps nobody."""
+        wrong = [self.standings.misconfigured(each) for each in deployments]
+        if wrong and wrong[0] is not None and None not in wrong:
+            raise wrong[0]
 
     def _by_preference(self, usable: list[Deployment]) -> list[Deployment]:
         """A random order in which, at each step, the odds are the weights of the lowest priority left."""

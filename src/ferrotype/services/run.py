@@ -189,9 +189,7 @@ class Run:
 
     def _give_up_or_wait(self, call: Call, problem: Problem) -> None:
         """No deployment took the call. Raises `problem` where waiting does not help, else Again."""
-        others = [self._routing.standings.state(each) for each in self._routing.deployments(call.model)]
-        if isinstance(problem, ProviderMisconfigured) and len(others) == 1:
-            raise problem
+        self._routing.check_settings(self._routing.deployments(call.model))
         self._check_patience(call.generation, problem)
         full = [call.deployment] if isinstance(problem, ProviderBusy) and problem.retry_after is None else []
         raise Again(self._delay(call.lease, problem), problem, full) from None

@@ -52,6 +52,7 @@ class Standing:
     probing: bool = False
     busy_until: float = 0.0
     busies: int = 0
+    misconfigured: ProviderMisconfigured | None = None
     parked: deque[str] = field(default_factory=deque)
 
 
@@ -118,8 +119,10 @@ class Standings:
                 return
             standing.busies = 0
             if isinstance(problem, ProviderMisconfigured):
+                standing.misconfigured = problem
                 self._open(standing, now, at_once=True)
                 return
+            standing.misconfigured = None
             is_fault = isinstance(problem, FAULTS)
             standing.recent.append(is_fault)
             while len(standing.recent) > self._settings.breaker_window:
@@ -138,6 +141,12 @@ class Standings:
             if not standing.openings:
                 return "closed"
             return "open" if standing.closed_until > self._clock.monotonic() else "half-open"
+
+    def misconfigured(self, deployment: Deployment) -> ProviderMisconfigured | None:
+        """Why its last call was turned away, while it is left alone for settings that are wrong."""
+        with self._lock:
+            standing = self._standing(deployment)
+            return standing.misconfigured if standing.closed_until > self._clock.monotonic() else None
 
     def under_way(self, deployment: Deployment) -> int:
         """Calls there now."""
