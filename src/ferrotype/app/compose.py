@@ -166,7 +166,9 @@ class Ferrotype:
         self.inputs = Inputs(database, self.originals, self.uploads, self.http, self.pool, settings.imaging)
         self.standings = Standings(clock, settings.routing)
         self.routing = Routing(self.providers, self.catalogue, self.standings)
-        self.requests = Requests(self.catalogue, self.inputs, settings.routing.call_timeout, self._hook_url)
+        self.requests = Requests(
+            self.database, self.catalogue, self.inputs, settings.routing.call_timeout, self._hook_url
+        )
         self.conclude = Conclude(database, engine, self.journal, clock)
         self.ingest = Ingest(
             database, engine, self.spool, self.arrivals, self.journal, clock, orders, self._remember

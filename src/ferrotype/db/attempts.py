@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row, bindparam, insert, select, update
 
 from ferrotype.db.database import Transaction
-from ferrotype.db.schema import attempts
+from ferrotype.db.schema import assets, attempts, jobs
 from ferrotype.domain.generation import Attempt
 from ferrotype.domain.states import ATTEMPT, AttemptState
 
@@ -18,6 +18,12 @@ _INSERT: Final = insert(attempts)
 _OF_JOB: Final = select(attempts).where(attempts.c.job_id == bindparam("of_job")).order_by(attempts.c.id)
 _OF_GENERATION: Final = (
     select(attempts).where(attempts.c.generation_id == bindparam("of_generation")).order_by(attempts.c.id)
+)
+_NOTES: Final = (
+    select(attempts.c.notes, jobs.c.payload, assets.c.index)
+    .join_from(assets, attempts, attempts.c.generation_id == assets.c.generation_id)
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(assets.c.id == bindparam("asset"), attempts.c.notes.is_not(None))
 )
 _UPDATE: Final = update(attempts).where(attempts.c.id == bindparam("attempt_id"))
 
@@ -46,6 +52,15 @@ def of_job(tx: Transaction, job_id: str) -> list[Attempt]:
 def of_generation(tx: Transaction, generation_id: str) -> list[Attempt]:
     """A generation's attempts, oldest first."""
     return [_attempt(row) for row in tx.execute(_OF_GENERATION, {"of_generation": generation_id})]
+
+
+def notes(tx: Transaction, asset_id: str) -> dict[str, Any]:
+    """The notes of the attempt that made an asset; empty for uploads, and where there are none."""
+    for row in tx.execute(_NOTES, {"asset": asset_id}):
+        first, count = row.payload["first"], row.payload["count"]
+        if first <= row.index < first + count:
+            return dict(row.notes)
+    return {}
 
 
 def move(

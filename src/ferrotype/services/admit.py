@@ -95,7 +95,7 @@ class Admit:
         if resolved["width"] is None:
             width, height = await self.inputs.size(resolved["images"][0])
             size = size_like(width, height, model.capabilities)
-            resolved |= {"width": size[0], "height": size[1]}
+            resolved |= {"width": size[0], "height": size[1], "size_from_input": True}
         generation = self._generation(generation_id, account_id, order, model, resolved)
 
         def story(tx: Transaction) -> Admitted:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ferrotype.catalogue import Catalogue
+from ferrotype.db import attempts
+from ferrotype.db.database import Database
 from ferrotype.domain.generation import Attempt, Generation
 from ferrotype.domain.model import Deployment, Model
 from ferrotype.providers.base import AttemptRequest, InputImage
@@ -50,6 +53,7 @@ def attempt_request(
         options=deployment.options,
         timeout=model.timeout or timeout,
         webhook_url=webhook_url,
+        size_from_input=order.get("size_from_input", False),
     )
 
 
@@ -77,11 +81,13 @@ class Requests:
 
     def __init__(
         self,
+        database: Database,
         catalogue: Catalogue,
         inputs: Inputs,
         timeout: float,
         hook_url: Callable[[str, str], str | None] = lambda _provider, _attempt_id: None,
     ) -> None:
+        self._database = database
         self._catalogue = catalogue
         self._inputs = inputs
         self._timeout = timeout
@@ -108,8 +114,13 @@ class Requests:
             operation=generation.operation,
             first=first,
             count=count,
-            images=await self._inputs.open(order["images"], can),
+            images=[await self._noted(image) for image in await self._inputs.open(order["images"], can)],
             mask=next(iter(await self._inputs.open(masks, can)), None),
             timeout=self._timeout,
             webhook_url=self._hook_url(deployment.provider, attempt.id),
         )
+
+    async def _noted(self, image: InputImage) -> InputImage:
+        """With what the provider noted when it made the picture itself."""
+        notes = await self._database.read(lambda tx: attempts.notes(tx, image.asset_id))
+        return replace(image, notes=notes) if notes else image
