@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ferrotype.sim.hosted import Fault
 from ferrotype.sim.options import Failure
 from ferrotype.sim.replicate import ReplicateScript, ReplicateSim
@@ -193,13 +195,17 @@ async def test_no_more_calls_than_a_deployment_takes(tmp_path: Path) -> None:
         assert it.paid() == {"a": 3}
 
 
-async def test_a_garbled_picture_is_no_picture(tmp_path: Path) -> None:
-    async with shop(tmp_path, model("me/painter", deployments("a")), "a") as it:
-        it.sims["a"].script.picture = "text"
-        order = await it.client.order_async(prompt="a fox", model="me/painter", metadata={"n": 1})
-        done = await it.client.until(order["id"], "output")
-        assert done["output"] or done["error"]
+@pytest.mark.parametrize("kind", ["text", "html", "empty", "truncated"])
+async def test_a_garbled_picture_is_no_picture(tmp_path: Path, kind: Any) -> None:
+    fast = {"FERROTYPE_ARRIVE_STARTS": "1"}
+    async with shop(tmp_path, model("me/painter", deployments("a")), "a", **fast) as it:
+        it.sims["a"].script.picture = kind
+        order = await it.client.order_async(prompt="a fox", model="me/painter")
+        done = await it.client.until(order["id"], "failed", count=2)  # the asset, then the generation
+        assert (done["status"], done["error"]["code"]) == ("failed", "origin_unavailable")
+        assert [asset["state"] for asset in done["output"]] == ["failed"]
         assert it.paid() == {"a": 1}
+        assert (await it.client.balance())[1:] == (0, 0)
 
 
 async def test_attempts_of_nobody(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ferrotype.domain.problems import InvalidField, Problem, TooLarge, Unsupport
 from ferrotype.imaging.inspect import ImageInfo, inspect, peek
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.imaging.sniff import ACCEPTED, MAGIC, sniff
-from ferrotype.imaging.structure import MAX_SUB_BLOCKS, is_whole
+from ferrotype.imaging.structure import MAX_SUB_BLOCKS, is_whole, is_whole_picture
 
 LIMITS = ImagingSettings()
 
@@ -154,6 +154,34 @@ def test_a_later_frame_that_is_missing_is_found() -> None:
     data = animation(6).gifsave_buffer()
     with pytest.raises(InvalidField):
         inspect(data[: len(data) * 2 // 3], LIMITS, verify=True)
+
+
+@pytest.mark.parametrize("name", [name for name in PICTURES if not name.startswith("tiff")])
+def test_the_end_of_a_file_is_missed(name: str, tmp_path: Path) -> None:
+    data = PICTURES[name][0]
+    kind = sniff(data)
+    assert kind is not None
+    assert is_whole(data, kind)
+    assert is_whole(data + b"anything", kind)
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    assert is_whole_picture(path)
+    for cut in (len(data) - 1, len(data) * 2 // 3, len(data) // 2, len(data) // 4):
+        assert not is_whole(data[:cut], kind), cut
+        path.write_bytes(data[:cut])
+        assert not is_whole_picture(path), cut
+    path.write_bytes(b"<html>")
+    assert not is_whole_picture(path)
+
+
+def test_a_thumbnail_s_end_is_not_the_picture_s() -> None:
+    data = PICTURES["jpeg"][0]
+    inner = b"Exif\0\0" + data
+    framed = data[:2] + b"\xff\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + data[2:]
+    kind = sniff(data)
+    assert kind is not None
+    assert is_whole(framed, kind)
+    assert not is_whole(framed[:-2], kind)
 
 
 @pytest.mark.parametrize("name", ["gif", "gif-animated"])

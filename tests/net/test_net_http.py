@@ -52,6 +52,7 @@ async def test_a_body_comes_in_pieces_with_its_length_and_type(origin: Any, http
     url = origin.on("/a.png", answers(body=BODY, content_type="Image/PNG", charset="x"))
     async with http.get(url, trusted=True) as incoming:
         assert (incoming.content_type, incoming.length) == ("image/png", len(BODY))
+        assert incoming.framed
         pieces = [piece async for piece in incoming.chunks]
     assert b"".join(pieces) == BODY
     assert max(map(len, pieces)) <= 64 * 1024
@@ -91,6 +92,14 @@ async def test_a_streamed_body_without_a_length(origin: Any, http: Http) -> None
 
     async with http.get(origin.on("/a", handler), trusted=True) as incoming:
         assert (incoming.content_type, incoming.length) == ("application/octet-stream", None)
+        assert incoming.framed  # chunked
+        assert b"".join([piece async for piece in incoming.chunks]) == BODY
+
+
+async def test_a_body_that_ends_with_its_connection_may_have_been_cut(origin: Any, http: Http) -> None:
+    url = origin.on("/a", raw("HTTP/1.0 200 OK\n\n", BODY))
+    async with http.get(url, trusted=True) as incoming:
+        assert not incoming.framed
         assert b"".join([piece async for piece in incoming.chunks]) == BODY
 
 

@@ -31,6 +31,7 @@ class FakeOrigin:
     def __init__(self, length: int | None = None, content_type: str | None = "image/png") -> None:
         self.length = length
         self.content_type = content_type
+        self.framed = True
         self.fetches = 0
         self.left = 0
         self.refusal: Exception | None = None
@@ -57,7 +58,7 @@ class FakeOrigin:
         if self.refusal:
             raise self.refusal
         try:
-            yield Incoming(self.content_type, self.length, self._read())
+            yield Incoming(self.content_type, self.length, self._read(), self.framed)
         finally:
             self.left += 1
 

@@ -318,6 +318,30 @@ async def test_a_disk_that_fails_is_ours_to_mend(
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+@pytest.mark.parametrize(("framed", "problem"), [(True, OriginUnusable), (False, OriginUnavailable)])
+@pytest.mark.parametrize("max_body_bytes", [0, 100_000])
+async def test_a_picture_without_its_end_is_none(
+    spool: Spool, origin: FakeOrigin, framed: bool, problem: type[Exception], max_body_bytes: int
+) -> None:
+    """Fetched again where it may have been cut on its way; final where the origin has no more."""
+    looked: list[bytes] = []
+
+    def is_whole(path: Path) -> bool:
+        looked.append(path.read_bytes())
+        return False
+
+    arrivals = Arrivals(
+        spool, origin.fetch, content_type_of, is_whole=is_whole, max_body_bytes=max_body_bytes
+    )
+    body = picture(5_000)
+    origin.framed = framed
+    origin.serve(body)
+    await broken(arrivals.start(new_id(), ORIGIN), problem)
+    assert looked == [body]
+    assert spool.usage.bytes == 0
+    await arrivals.close()
+
+
 async def test_a_full_spool_is_overload(tmp_path: Path, origin: FakeOrigin) -> None:
     spool = Spool(tmp_path / "small", 1_000)
     spool.recover()

@@ -33,6 +33,7 @@ from ferrotype.http.delivery import DeliveryApp
 from ferrotype.http.front import Front
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.sniff import sniff
+from ferrotype.imaging.structure import is_whole_picture
 from ferrotype.net.base import Incoming
 from ferrotype.net.http import Http
 from ferrotype.net.telemetry import Telemetry
@@ -142,6 +143,7 @@ class Ferrotype:
             self.spool,
             self._fetch,
             _content_type,
+            is_whole=is_whole_picture,
             max_bytes=settings.net.max_fetch_bytes,
             on_complete=self._remember,
             max_body_bytes=self.cache.max_object_bytes,

@@ -94,7 +94,7 @@ class Http:
             if length is not None and length > limit:
                 raise TooLarge(f"The file has {length} bytes; {limit} are allowed.", field=field, limit=limit)
             async with aclosing(_body(response, limit, field, deadline)) as chunks:
-                yield Incoming(_media_type(response), length, chunks)
+                yield Incoming(_media_type(response), length, chunks, _is_framed(response))
         finally:
             response.close()  # a connection whose body was read to its end has gone back to the pool before
 
@@ -211,6 +211,11 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     """Seconds of a Retry-After that is a number; the form with a date is rare and left out."""
     text = response.headers.get("Retry-After", "").strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+
+
+def _is_framed(response: aiohttp.ClientResponse) -> bool:
+    coding = response.headers.get(aiohttp.hdrs.TRANSFER_ENCODING, "")
+    return response.content_length is not None or "chunked" in coding.lower()
 
 
 def _media_type(response: aiohttp.ClientResponse) -> str | None:

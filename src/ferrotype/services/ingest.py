@@ -18,6 +18,7 @@ from ferrotype.domain.states import AssetState
 from ferrotype.engine.base import Engine, Lease, NewJob
 from ferrotype.imaging.inspect import peek
 from ferrotype.imaging.sniff import sniff
+from ferrotype.imaging.structure import is_whole
 from ferrotype.providers.base import Output
 from ferrotype.services import credits
 from ferrotype.services.journal import Journal
@@ -101,6 +102,8 @@ class Ingest:
         kind = sniff(data)
         if kind is None or kind.loader is None:
             raise ProviderFailed("The provider's output is not an image.")
+        if not is_whole(data, kind):
+            raise ProviderFailed("The provider's picture is cut short.")
         width, height = peek(data) or (asset.width, asset.height)
         await self._spool.write(asset.id, data)
         self._remember(asset.id, data, kind.content_type)

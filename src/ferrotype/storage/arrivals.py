@@ -22,6 +22,7 @@ HEAD_BYTES: Final = 4096
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 
 Fetch = Callable[[Origin], AbstractAsyncContextManager[Incoming]]
+Whole = Callable[[Path], bool]
 Sniff = Callable[[bytes], str | None]
 #: Given the asset id, the whole body and its content type, before `finished` resolves.
 OnComplete = Callable[[str, bytes, str], object]
@@ -41,16 +42,19 @@ class Arrivals:
         fetch: Fetch,
         sniff: Sniff,
         *,
+        is_whole: Whole = lambda _path: True,
         max_bytes: int | None = None,
         on_complete: OnComplete | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         """`sniff` tells the content type from the first bytes, None when they are no picture that is
-        accepted here. A picture above `max_bytes` is refused. `on_complete` is called for those of at
-        most `max_body_bytes`."""
+        accepted here. `is_whole` looks at all of them: a picture that is cut short is no picture, and is
+        fetched again where it may have been cut on its way. One above `max_bytes` is refused.
+        `on_complete` is called for those of at most `max_body_bytes`."""
         self._spool = spool
         self._fetch = fetch
         self._sniff = sniff
+        self._is_whole = is_whole
         self._max_bytes = max_bytes
         self._on_complete = on_complete
         self._max_body_bytes = max_body_bytes
@@ -111,6 +115,7 @@ class Arrivals:
             async with self._fetch(origin) as incoming:
                 part = self._spool.open_part(arrival.asset_id, incoming.length)
                 head, sha256 = await self._receive(arrival, incoming, part)
+            await self._check(part, incoming)
             arrival.has_all()
             body = await part.read() if self._wants_body(part.size) else None
             path = await part.commit()
@@ -143,6 +148,17 @@ class Arrivals:
             arrival.has_head(head, part)
             arrival.has_bytes(part.size)
         return head, digest.hexdigest()
+
+    async def _check(self, part: Part, incoming: Incoming) -> None:
+        if part.size <= self._max_body_bytes:  # faster than handing it to a thread
+            whole = self._is_whole(part.path)
+        else:
+            whole = await asyncio.to_thread(self._is_whole, part.path)
+        if whole:
+            return
+        if incoming.framed:  # all of it came: the origin has no more
+            raise OriginUnusable("The picture at the origin is cut short.")
+        raise OriginUnavailable("The picture came cut short.")
 
     def _head(self, first: bytes, incoming: Incoming) -> ArrivalHead:
         return ArrivalHead(self._kind(first, incoming.content_type), incoming.length)

@@ -177,6 +177,11 @@ class Part:
         with full_is_overloaded():
             write_all(self._fd, data)
 
+    @property
+    def path(self) -> Path:
+        """The file that grows."""
+        return self._path
+
     def reader(self) -> int:
         """A file descriptor of the reader's own, for `os.pread`; the reader closes it."""
         return os.dup(self._fd)
