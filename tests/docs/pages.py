@@ -1,4 +1,4 @@
-"""The generated pages: settings and problems as the code declares them."""
+"""The generated pages: settings, problems and providers as the code declares them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ferrotype.app.settings import AREAS, declared_settings
+from ferrotype.catalogue import CatalogueSettings, load_catalogue
 from ferrotype.domain.problems import all_problems
+from ferrotype.providers.registry import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -74,4 +76,87 @@ def problem_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"CONFIGURATION.md": configuration, "PROBLEMS.md": problem_page}
+CANCEL = {
+    "yes": "yes",
+    "queued": "while it waits",
+    "connection": "by closing the connection",
+    "no": "no",
+}
+
+
+def providers() -> str:
+    """docs/PROVIDERS.md."""
+    catalogue = load_catalogue(CatalogueSettings())
+    lines = [
+        "# Providers",
+        "",
+        "One model name can be served by several deployments at several providers. A provider is configured by",
+        "its own variables, or any number of times under names of your own ([CONFIGURATION.md](CONFIGURATION.md)",
+        "lists them; the page of each provider has examples). What happens when one of them fails is told in",
+        "[ROUTING.md](ROUTING.md). Written by `make docs` from the registry and the catalogue; a test fails when",
+        "it is out of date.",
+        "",
+        "## What each can do",
+        "",
+        "| provider | operations | progress | previews | cancel | reattach | look-up | idempotent submit | webhooks |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, kind in KINDS.items():
+        can = kind.traits
+        offered = [
+            operation
+            for operation in catalogue.operations
+            if any(
+                operation in model.operations and any(each.provider == name for each in model.deployments)
+                for model in catalogue.models.values()
+            )
+        ]
+        cells = [
+            page_of(name),
+            ", ".join(f"`{operation}`" for operation in offered) or "those of the models that you deploy",
+            mark(can.progress),
+            mark(can.previews),
+            CANCEL[can.cancel],
+            mark(can.reattach),
+            mark(can.lookup),
+            mark(can.idempotent),
+            mark(can.webhooks),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "- **operations**: those of the shipped catalogue; your own `models.toml` may deploy others.",
+        "- **progress**, **previews**: told while the picture is being made, where the model does.",
+        "- **cancel**: `by closing the connection` means that the service may work and charge on.",
+        "- **reattach**: after a crash or restart the call is followed by its id. Without it the outcome of a call",
+        "  under way is unknown then: the hold is released, and the caller is told.",
+        "- **look-up**: a call whose answer was lost is found again by the id that we gave it.",
+        "- **idempotent submit**: the same call sent twice runs once, by the service's own promise.",
+        "- **webhooks**: the service calls back when `FERROTYPE_PUBLIC_URL` is set; polling goes on beside them,",
+        "  seldom. Cog can be reattached to and looked up when `COG_WEBHOOK_SECRET` is set as well.",
+        "",
+        "## What each operation is served by",
+        "",
+        "| operation | models |",
+        "| --- | --- |",
+    ]
+    for operation in catalogue.operations:
+        models = [
+            f"`{model.name}` ({', '.join(dict.fromkeys(each.provider for each in model.deployments))})"
+            for model in catalogue.models.values()
+            if operation in model.operations
+        ]
+        lines.append(f"| `{operation}` | {', '.join(models)} |")
+    return "\n".join(lines) + "\n"
+
+
+def page_of(kind: str) -> str:
+    """The provider's name, a link to its page."""
+    return f"[`{kind}`]({'COMFYUI.md' if kind == 'comfyui' else f'providers/{kind}.md'})"
+
+
+def mark(yes: bool) -> str:
+    return "yes" if yes else "—"
+
+
+PAGES = {"CONFIGURATION.md": configuration, "PROBLEMS.md": problem_page, "PROVIDERS.md": providers}

@@ -23,9 +23,12 @@ from ferrotype.app.settings import AppSettings, load_settings
 from ferrotype.catalogue import load_catalogue
 from ferrotype.config import ConfigError, load, read_toml
 from ferrotype.domain.clock import SystemClock
+from ferrotype.providers.base import Provider
 from ferrotype.providers.comfyui import ComfyUISettings, Library
 from ferrotype.providers.registry import open_providers
 
+#: So long a provider is waited for.
+HEALTH_SECONDS: Final = 15.0
 MARKS: Final = {"ok": "[green]ok       [/]", "warn": "[yellow]warning  [/]", "fail": "[red]failed   [/]"}
 
 
@@ -139,27 +142,30 @@ async def _catalogue(settings: AppSettings) -> list[Finding]:
 
 
 async def _providers(settings: AppSettings) -> list[Finding]:
-    findings = []
     providers = open_providers(settings.connections, SystemClock())
-    for name, provider in providers.items():
-        try:
-            health = await asyncio.wait_for(provider.health(), 15)
-            text = f"{name}: {health.detail}"
-            if health.queue_length is not None:
-                text += f", queue {health.queue_length}"
-            mend = "" if health.ok else "check its address and credentials (docs/CONFIGURATION.md)"
-            findings.append(Finding("ok" if health.ok else "fail", text, mend))
-        except TimeoutError:
-            findings.append(
-                Finding("fail", f"{name}: no answer in 15 s", "check that its address can be reached")
-            )
-        finally:
-            await provider.close()
+    asked = (_provider(provider, settings.connections[name].kind) for name, provider in providers.items())
+    findings = await asyncio.gather(*asked)
     if set(providers) == {"local"}:
-        findings.append(
-            Finding("warn", "only the illustrator draws", "set COMFYUI_URL to use your own ComfyUI server")
+        mend = (
+            "set a provider's address or key, such as COMFYUI_URL or REPLICATE_API_TOKEN (docs/PROVIDERS.md)"
         )
+        findings.append(Finding("warn", "only the illustrator draws", mend))
     return findings
+
+
+async def _provider(provider: Provider, kind: str) -> Finding:
+    page = "docs/COMFYUI.md" if kind == "comfyui" else f"docs/providers/{kind}.md"
+    try:
+        health = await asyncio.wait_for(provider.health(), HEALTH_SECONDS)
+    except TimeoutError:
+        text = f"{provider.name}: no answer in {HEALTH_SECONDS:.0f} s"
+        return Finding("fail", text, f"check that its address can be reached ({page})")
+    finally:
+        await provider.close()
+    text = f"{provider.name}: {health.detail}"
+    if health.queue_length is not None:
+        text += f", queue {health.queue_length}"
+    return Finding("ok", text) if health.ok else Finding("fail", text, f"check its address and key ({page})")
 
 
 async def _workflows(settings: AppSettings) -> list[Finding]:

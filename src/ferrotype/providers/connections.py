@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ferrotype.config import ConfigError, Settings, load
 from ferrotype.domain.clock import Clock
-from ferrotype.providers.base import Provider
+from ferrotype.providers.base import Provider, Traits
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
@@ -43,12 +43,14 @@ def _nothing(_target: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[S]):
-    """A kind of provider: what it needs to know, and how one is made of (settings, name, clock).
+    """A kind of provider: what it needs to know, what it can do (`traits`, less what depends on settings),
+    and how one is made of (settings, name, clock).
 
     `lacks` tells what has to be installed before a target is served here, None when nothing has.
     """
 
     settings: type[S]
+    traits: Traits
     make: Callable[[S, str, Clock], Provider]
     lacks: Callable[[str], str | None] = _nothing
 

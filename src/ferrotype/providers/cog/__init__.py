@@ -25,6 +25,8 @@ from ferrotype.providers.cog.provider import CogProvider
 from ferrotype.providers.cog.settings import CogSettings
 from ferrotype.providers.connections import Kind
 
-COG: Final = Kind(CogSettings, lambda settings, name, clock: CogProvider(settings, clock, name=name))
+COG: Final = Kind(
+    CogSettings, CogProvider.traits, lambda settings, name, clock: CogProvider(settings, clock, name=name)
+)
 
 __all__ = ["COG", "CogProvider", "CogSettings"]

@@ -23,7 +23,7 @@ def open_comfyui(settings: ComfyUISettings, name: str, clock: Clock) -> Provider
     return ComfyUIProvider(settings, clock, name=name)
 
 
-COMFYUI = Kind(ComfyUISettings, open_comfyui)
+COMFYUI = Kind(ComfyUISettings, ComfyUIProvider.traits, open_comfyui)
 
 __all__ = [
     "COMFYUI",

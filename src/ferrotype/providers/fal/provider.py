@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
@@ -54,6 +55,7 @@ TOKEN: Final = "/storage/auth/token?storage_type=fal-cdn-v3"
 #: The options of a deployment that are read here, and what each may be.
 OPTIONS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "input": lambda value: isinstance(value, Mapping),
+    "default_format": lambda value: isinstance(value, str),
     "inputs": lambda value: value in ("auto", "data", "upload"),
     "priority": lambda value: value in ("normal", "low"),
     "stream": lambda value: isinstance(value, bool),
@@ -77,7 +79,7 @@ class FalProvider:
         self._settings = settings
         self._clock = clock
         self._pace = pace or Pace()
-        key = settings.api_key or ""
+        key = (settings.api_key or "").strip()
         secrets = tuple(part for part in (key, key.partition(":")[2]) if part)
         shared: dict[str, Any] = {
             "secrets": secrets,
@@ -86,11 +88,9 @@ class FalProvider:
         }
         headers = {"Authorization": f"Key {key}"}
         self._queue = Api(name, settings.queue_url, headers=headers, **shared)
-        self._rest = Api(name, settings.rest_url, headers=headers, **shared)
-        self._named = Api(
-            name, settings.rest_url, read_timeout=settings.request_timeout, guarded=True
-        )  # without our key
-        self._storage = Storage(self._rest, self._named)
+        rest = settings.storage_url
+        self._rest = Api(name, rest, headers=headers, **shared) if rest is not None else None
+        self._storage = Storage(self._rest, settings.request_timeout) if self._rest is not None else None
         self._signatures = Signatures(self._rest, clock)
         self._bells = Bells()
         self._links: OrderedDict[str, Links] = OrderedDict()
@@ -139,7 +139,8 @@ class FalProvider:
                     yield event
 
     async def lookup(self, request: AttemptRequest) -> Found | Lookup:
-        """fal takes no id from its clients and has no list of requests that an API key may read."""
+        """fal takes no id from its clients, and its list of requests knows those that have ended: one that
+        still waits or runs looks like none."""
         return Lookup.UNKNOWN
 
     async def cancel(self, request: AttemptRequest, request_id: str) -> None:
@@ -162,8 +163,10 @@ class FalProvider:
     async def health(self) -> Health:
         try:
             reply = await self._queue.send("Asking the queue", "GET", PROBE)
-            if not reply.ok and reply.status != 404:
+            if not reply.ok and reply.status not in (400, 404, 422):  # nobody knows the request, as it should
                 return Health(False, self._queue.refused("Asking the queue", reply).detail)
+            if self._rest is None:
+                return Health(True, "the queue answers; input pictures travel inside the orders")
             reply = await self._rest.send("Asking for a token", "POST", TOKEN, json={})
             if reply.status in (401, 402):
                 return Health(False, self._rest.refused("Asking for a token", reply).detail)
@@ -174,8 +177,11 @@ class FalProvider:
         return Health(True, "the queue answers and takes our key")
 
     async def close(self) -> None:
-        for api in (self._queue, self._rest, self._named):
-            await api.close()
+        await self._queue.close()
+        if self._rest is not None:
+            await self._rest.close()
+        if self._storage is not None:
+            await self._storage.close()
 
     async def _input(self, request: AttemptRequest) -> dict[str, Any]:
         """The order's body. What is wrong with it is found before anything is paid for."""
@@ -186,10 +192,16 @@ class FalProvider:
                 f"{request.model}: its deployment on {self.name} has no options.input."
             )
 
+        if how == "upload" and self._storage is None:
+            raise ProviderMisconfigured(
+                f"{request.model}: its deployment uploads input pictures, and FAL_REST_URL is not set."
+            )
+
         async def send(image: InputImage) -> str:
             return await sent(image, how, self._settings.max_data_uri, self._storage)
 
-        return await fill(template, request, send)
+        form = request.format or request.options.get("default_format")
+        return await fill(template, replace(request, format=form), send)
 
     def _links_of(self, request: AttemptRequest, request_id: str) -> Links:
         return self._links.get(request_id) or Endpoint.of(request.target).links(request_id)
@@ -227,4 +239,6 @@ def _remember(kept: OrderedDict[str, Any], request_id: str, value: Any) -> None:
         kept.popitem(last=False)
 
 
-FAL = Kind(FalSettings, lambda settings, name, clock: FalProvider(settings, clock, name=name))
+FAL = Kind(
+    FalSettings, FalProvider.traits, lambda settings, name, clock: FalProvider(settings, clock, name=name)
+)

@@ -3,10 +3,14 @@
 The protocol is that of ai.google.dev/api/generate-content, and of google-genai 3.4, Google's own client.
 """
 
+from typing import Final
+
 from ferrotype.providers.connections import Kind
 from ferrotype.providers.gemini.provider import GeminiProvider
 from ferrotype.providers.gemini.settings import GeminiSettings
 
-GEMINI = Kind(GeminiSettings, lambda settings, name, _clock: GeminiProvider(settings, name=name))
+GEMINI: Final = Kind(
+    GeminiSettings, GeminiProvider.traits, lambda settings, name, _clock: GeminiProvider(settings, name=name)
+)
 
 __all__ = ["GEMINI", "GeminiProvider", "GeminiSettings"]

@@ -79,6 +79,7 @@ class LocalProvider:
 
 LOCAL = Kind(
     LocalSettings,
+    LocalProvider.traits,
     lambda settings, name, _clock: LocalProvider(None, name, settings),
     lambda target: missing(target) if target in TARGETS else None,
 )

@@ -10,10 +10,14 @@
 | `pictures` | masks and previews |
 """
 
+from typing import Final
+
 from ferrotype.providers.connections import Kind
 from ferrotype.providers.openai.provider import OpenAIProvider
 from ferrotype.providers.openai.settings import OpenAISettings
 
-OPENAI = Kind(OpenAISettings, lambda settings, name, _clock: OpenAIProvider(settings, name=name))
+OPENAI: Final = Kind(
+    OpenAISettings, OpenAIProvider.traits, lambda settings, name, _clock: OpenAIProvider(settings, name=name)
+)
 
 __all__ = ["OPENAI", "OpenAIProvider", "OpenAISettings"]

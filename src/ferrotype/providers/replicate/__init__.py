@@ -11,7 +11,9 @@ from ferrotype.providers.replicate.provider import ReplicateProvider
 from ferrotype.providers.replicate.settings import ReplicateSettings
 
 REPLICATE: Final = Kind(
-    ReplicateSettings, lambda settings, name, clock: ReplicateProvider(settings, name, clock)
+    ReplicateSettings,
+    ReplicateProvider.traits,
+    lambda settings, name, clock: ReplicateProvider(settings, name, clock),
 )
 
 __all__ = ["REPLICATE", "ReplicateProvider", "ReplicateSettings"]

@@ -4,10 +4,16 @@
 follows it; `progress`, `endings` and `outputs` read what its status says.
 """
 
+from typing import Final
+
 from ferrotype.providers.connections import Kind
 from ferrotype.providers.runpod.provider import RunPodProvider
 from ferrotype.providers.runpod.settings import RunPodSettings
 
-RUNPOD = Kind(RunPodSettings, lambda settings, name, clock: RunPodProvider(settings, clock, name=name))
+RUNPOD: Final = Kind(
+    RunPodSettings,
+    RunPodProvider.traits,
+    lambda settings, name, clock: RunPodProvider(settings, clock, name=name),
+)
 
 __all__ = ["RUNPOD", "RunPodProvider", "RunPodSettings"]
