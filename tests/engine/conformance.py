@@ -16,6 +16,7 @@ from ferrotype.db.schema import accounts
 from ferrotype.domain.states import JobState
 from ferrotype.engine.base import Engine, Priority
 
+from .beginning import Beginning
 from .fairness import Fairness
 from .leasing import Leasing
 from .rig import LEASE_SECONDS, Rig, again, cancel, collecting, end, job, put, row, state
@@ -389,5 +390,5 @@ class Purging:
         assert max(gone) < 4_500
 
 
-class Conformance(Claiming, Delaying, Canceling, Leasing, Waking, Looking, Purging, Fairness):
+class Conformance(Claiming, Beginning, Delaying, Canceling, Leasing, Waking, Looking, Purging, Fairness):
     """All of it."""

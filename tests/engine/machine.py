@@ -87,6 +87,27 @@ def job_machine(fresh: Callable[[], AbstractAsyncContextManager[Rig]]) -> type[R
             [job_id] = self.run(put(self.rig, self.engine, new))
             self.model[job_id] = Modelled(class_, priority, max_starts, due)
 
+        @rule(class_=st.sampled_from(sorted(SEATS)), account=st.sampled_from(["ada", "bob"]))
+        def begin(self, class_: str, account: str) -> None:
+            self.rig.clock.advance(0.001)
+            now = self.rig.clock.now()
+            due = [one for one in self.model.values() if one.state is JobState.QUEUED and one.due <= now]
+            seats = SEATS[class_] - sum(self.model[key].class_ == class_ for key in self.running())
+            taken: list[Lease] = []
+            self.engine.on_begun = taken.append
+            new = job(class_=class_, account_id=account, max_starts=2)
+            write = self.rig.database.write
+            job_id, lease = self.run(write(lambda tx: self.engine.begin(tx, new)))
+            self.engine.on_begun = None
+            one = self.model[job_id] = Modelled(class_, 0, 2, now)
+            assert ([lease] if lease else []) == taken
+            if lease is not None:
+                assert seats > 0
+                assert not any(each.class_ == class_ and each.priority < 0 for each in due)
+                one.state, one.lease, one.ran, one.starts = JobState.RUNNING, lease, True, 1
+            elif not due:
+                assert seats <= 0
+
         @rule(limit=st.integers(1, 4))
         def claim(self, limit: int) -> None:
             now = self.rig.clock.now()

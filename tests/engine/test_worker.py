@@ -384,3 +384,31 @@ async def test_trouble_in_the_database_does_not_end_the_worker(
     async with working(rig, engine, handler) as worker:
         await called.wait()
         assert (await settled(rig, job_id, worker)).state == "succeeded"
+
+
+async def test_a_job_that_begins_with_its_order_runs_at_once(rig: SqliteRig) -> None:
+    engine = rig.engine()
+    handler, called = once(lambda lease: end(rig, engine, lease))
+    async with working(rig, engine, handler) as worker:
+        job_id, lease = await rig.database.write(lambda tx: engine.begin(tx, job()))
+        assert lease is not None
+        await called.wait()
+        await worker.idle()
+        assert await state(rig, job_id) is JobState.SUCCEEDED
+
+
+async def test_a_drain_gives_what_began_to_its_handler(rig: SqliteRig) -> None:
+    """Its first steps are written: only the handler knows how far they came."""
+    engine = rig.engine()
+    handler, called = once(lambda lease: end(rig, engine, lease))
+    async with working(rig, engine, handler) as worker:
+        await asyncio.sleep(0)  # it runs
+        beginning = asyncio.create_task(rig.database.write(lambda tx: engine.begin(tx, job())))
+        await asyncio.sleep(0)
+        await worker.drain(3600)
+        job_id, lease = await beginning
+        assert (lease is not None) is called.is_set()
+        assert await state(rig, job_id) is (JobState.SUCCEEDED if lease else JobState.QUEUED)
+        later_id, later = await rig.database.write(lambda tx: engine.begin(tx, job()))
+        assert later is None
+        assert await state(rig, later_id) is JobState.QUEUED

@@ -77,11 +77,25 @@ Ending = Literal[JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED]
 OnFailed = Callable[[Transaction, str, str, str | None, Mapping[str, Any], Mapping[str, Any]], None]
 
 
+#: Given the lease of a job that began with its enqueueing, on the event loop, by the commit.
+OnBegun = Callable[[Lease], None]
+
+
 class Engine(Protocol):
     """Decides who runs what, when."""
 
+    on_begun: OnBegun | None
+
     def enqueue(self, tx: Transaction, job: NewJob) -> str:
         """Add a job inside the caller's transaction; its id. Workers are woken by the commit."""
+        ...
+
+    def begin(self, tx: Transaction, job: NewJob) -> tuple[str, Lease | None]:
+        """`enqueue`, and lease the job with it where nothing keeps it waiting: its class has a free seat, and
+        no job is before it. The commit gives the lease to `on_begun`; while that is None nothing is leased.
+
+        Saves an idle server the claim between an order and its provider call.
+        """
         ...
 
     async def claim(self, limit: int, kinds: Iterable[str] | None = None) -> list[Lease]:

@@ -46,6 +46,20 @@ def claim(tx: Transaction, asked: Claim) -> Claimed:
     return Claimed(leases, next_due, more=promoted == sql.MAX_PROMOTED or len(leases) == asked.limit)
 
 
+def begin(tx: Transaction, asked: Claim, class_: str, job_id: str) -> Lease | None:
+    """Lease a job of this transaction, where its class has a seat and nothing is before it."""
+    (running,) = tx.execute(sql.RUNNING_OF_CLASS, {"of_class": class_}).one()
+    if running >= asked.seats.get(class_, DEFAULT_SEATS):
+        return None
+    if tx.execute(sql.PROMOTE, {"now": asked.now}).rowcount:
+        return None  # others have become due: the claim decides
+    first = tx.execute(sql.CANDIDATES, {"of_class": class_, "seats": 1}).first()
+    if first is None or first.id != job_id:
+        return None
+    (lease,) = _take(tx, asked, [first])
+    return lease
+
+
 def _candidates(tx: Transaction, asked: Claim) -> dict[str, list[Any]]:
     """Per class, the jobs that its free seats would take."""
     found: dict[str, list[Any]] = {}
@@ -76,13 +90,14 @@ def _chosen(found: Mapping[str, list[Any]], asked: Claim) -> list[Any]:
 
 def _take(tx: Transaction, asked: Claim, rows: list[Any]) -> list[Lease]:
     JOB.advance(JobState.QUEUED, JobState.RUNNING)
+    ids = [row.id for row in rows]
     values = {
-        "taken": [row.id for row in rows],
+        "taken": ids[0] if len(ids) == 1 else ids,
         "owner": asked.owner,
         "expires": asked.expires_at,
         "now": asked.now,
     }
-    taken = {row.id: row for row in tx.execute(sql.TAKE, values)}
+    taken = {row.id: row for row in tx.execute(sql.TAKE_ONE if len(ids) == 1 else sql.TAKE, values)}
     lanes: dict[str, float] = {}
     leases: list[Lease] = []
     for row in rows:

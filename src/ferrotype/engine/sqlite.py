@@ -23,8 +23,8 @@ from ferrotype.domain.problems import InternalError
 from ferrotype.domain.states import JOB, IllegalTransition, JobState
 from ferrotype.engine import moves
 from ferrotype.engine import statements as sql
-from ferrotype.engine.base import Ending, Lease, LeaseLost, NewJob, OnFailed
-from ferrotype.engine.claims import Claim, Claimed, claim
+from ferrotype.engine.base import Ending, Lease, LeaseLost, NewJob, OnBegun, OnFailed
+from ferrotype.engine.claims import Claim, Claimed, begin, claim
 from ferrotype.engine.wakeup import Wakeup
 
 log = structlog.get_logger(__name__)
@@ -48,6 +48,7 @@ class SqliteEngine:
         on_failed: OnFailed | None = None,
     ) -> None:
         self.on_failed = on_failed
+        self.on_begun: OnBegun | None = None
         self._database = database
         self._clock = clock
         self._classes = dict(classes)
@@ -63,20 +64,27 @@ class SqliteEngine:
         tx.on_commit(self.wake)
         return job_id
 
+    def begin(self, tx: Transaction, job: NewJob) -> tuple[str, Lease | None]:
+        now, on_begun = self._clock.now(), self.on_begun
+        job_id = moves.insert(tx, job, now)
+        lease = None
+        if on_begun is not None:
+            lease = begin(tx, self._asked(1, None, now), job.class_, job_id)
+        if lease is None or on_begun is None:
+            tx.on_commit(self.wake)
+            return job_id, None
+        tx.on_commit(partial(self._begun, lease, on_begun))
+        return job_id, lease
+
+    def _begun(self, lease: Lease, on_begun: OnBegun) -> None:
+        self._held[lease.job_id] = lease
+        on_begun(lease)
+
     async def claim(self, limit: int, kinds: Iterable[str] | None = None) -> list[Lease]:
         if limit < 1:
             return []
         self._wakeup.claiming()
-        now = self._clock.now()
-        asked = Claim(
-            limit=limit,
-            kinds=None if kinds is None else frozenset(kinds),
-            seats=self._classes,
-            owner=self._owner,
-            now=now,
-            expires_at=now + self._lease,
-            first_class=self._last_class + "\0",
-        )
+        asked = self._asked(limit, kinds, self._clock.now())
 
         def story(tx: Transaction) -> Claimed:
             claimed = claim(tx, asked)
@@ -96,6 +104,17 @@ class SqliteEngine:
         except Exception:
             self.wake()  # what woke this claim was not looked at
             raise
+
+    def _asked(self, limit: int, kinds: Iterable[str] | None, now: datetime) -> Claim:
+        return Claim(
+            limit=limit,
+            kinds=None if kinds is None else frozenset(kinds),
+            seats=self._classes,
+            owner=self._owner,
+            now=now,
+            expires_at=now + self._lease,
+            first_class=self._last_class + "\0",
+        )
 
     def _hold(self, claimed: Claimed) -> None:
         for lease in claimed.leases:

@@ -54,6 +54,10 @@ _promoted = (
     .where(QUEUED, jobs.c.not_before.is_not(None), jobs.c.not_before <= bindparam("now"))
     .limit(MAX_PROMOTED)
 )
+#: How many of a class run.
+RUNNING_OF_CLASS: Final = (
+    select(func.count()).select_from(jobs).where(RUNNING, jobs.c.class_ == bindparam("of_class"))
+)
 #: Delayed jobs whose time has come go back to their own priority.
 PROMOTE: Final = (
     update(jobs).where(jobs.c.id.in_(_promoted)).values(priority=jobs.c.priority - PARKED, not_before=null())
@@ -83,9 +87,9 @@ CANDIDATES: Final = (
 )
 CANDIDATES_OF_KINDS: Final = CANDIDATES.where(jobs.c.kind.in_(bindparam("kinds", expanding=True)))
 
-TAKE: Final = (
+_taking = (
     update(jobs)
-    .where(jobs.c.id.in_(bindparam("taken", expanding=True)), QUEUED)
+    .where(QUEUED)
     .values(
         state=JobState.RUNNING.value,
         fence=jobs.c.fence + 1,
@@ -96,6 +100,8 @@ TAKE: Final = (
     )
     .returning(jobs.c.id, jobs.c.fence, jobs.c.starts)
 )
+TAKE: Final = _taking.where(jobs.c.id.in_(bindparam("taken", expanding=True)))
+TAKE_ONE: Final = _taking.where(jobs.c.id == bindparam("taken"))
 
 # --- the rest of a job's life
 

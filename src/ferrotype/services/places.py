@@ -42,6 +42,12 @@ class Places:
         ahead = [self._routing.standings.park(deployment, self._lease.job_id) for deployment in full]
         return min(LOOK_AGAIN_CAP, STEP * min(ahead)) if ahead else 0.0
 
+    def abandon(self) -> None:
+        """Give back a place that was taken in vain: nothing was written of it."""
+        if self._taken is not None:
+            self._routing.standings.leave(self._taken)
+            self._taken = None
+
     async def leave(self) -> None:
         """Give the place back."""
         if self._taken is None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -59,6 +60,15 @@ RETRY_CAP: Final = timedelta(seconds=30)
 ROOM_PAUSE: Final = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What was written together with a job that began with its order."""
+
+    generation: Generation
+    attempt: Attempt
+    places: Places
+
+
 class Run:
     """Handles jobs of the kind `generate`."""
 
@@ -86,12 +96,48 @@ class Run:
         self._settings = settings
         self._random = random or Random()
         self._attempts = Attempts(database, engine, clock)
+        self._begun: dict[str, Begun] = {}
+
+    def begin(self, tx: Transaction, lease: Lease, generation: Generation) -> Generation:
+        """Within the order's transaction: choose a deployment and write the first attempt of a job that was
+        leased with it; the generation as it is now. Where that must wait, the job itself finds out.
+
+        Raises nothing that would undo the order. After a roll-back call `undo`.
+        """
+        places = Places(self._database, self._engine, self._routing, lease)
+        try:
+            deployment = places.take(self._routing.model(generation.model))
+        except (Again, Problem):
+            return generation
+        attempt = self._attempts.new(lease, deployment)
+        self._begun[lease.job_id] = Begun(generation, attempt, places)
+        if generation.status is GenerationState.QUEUED:
+            generation = self._started(tx, generation)
+        attempts.add(tx, attempt)
+        return generation
+
+    def undo(self, leases: Iterable[Lease]) -> None:
+        """The transaction of these jobs was rolled back: their places are free again."""
+        for lease in leases:
+            begun = self._begun.pop(lease.job_id, None)
+            if begun is not None:
+                begun.places.abandon()
+
+    def _started(self, tx: Transaction, generation: Generation) -> Generation:
+        now = self._clock.now()
+        generations.move(tx, generation, GenerationState.RUNNING, now)
+        self._journal.record(tx, "started", generation.id)
+        return replace(generation, status=GenerationState.RUNNING, started_at=now)
 
     async def __call__(self, lease: Lease) -> None:
         """Bring the job to its end, or queue it again where the provider surely did nothing."""
-        places = Places(self._database, self._engine, self._routing, lease)
+        begun = self._begun.pop(lease.job_id, None)
+        places = begun.places if begun else Places(self._database, self._engine, self._routing, lease)
         try:
-            await self._run(lease, places)
+            if begun is None:
+                await self._run(lease, places)
+            else:
+                await self._go_on(lease, begun.generation, begun.attempt, places, fresh=True)
         except Again as again:
             seconds = again.seconds + places.park(again.full)
             at = self._clock.now() + timedelta(seconds=seconds)
@@ -116,6 +162,15 @@ class Run:
             return
         if attempt is None:
             await self._conclude.canceled(lease, None)
+            return
+        await self._go_on(lease, generation, attempt, places, fresh=fresh)
+
+    async def _go_on(
+        self, lease: Lease, generation: Generation, attempt: Attempt, places: Places, *, fresh: bool
+    ) -> None:
+        """Make the attempt's call, or find out what became of it."""
+        if fresh and lease.canceled.is_set():
+            await self._conclude.canceled(lease, attempt)
             return
         model = self._routing.model(generation.model)
         try:
@@ -148,8 +203,7 @@ class Run:
         deployment = places.take(self._routing.model(generation.model))
         attempt = self._attempts.new(lease, deployment)
         if generation.status is GenerationState.QUEUED:
-            generations.move(tx, generation, GenerationState.RUNNING, self._clock.now())
-            self._journal.record(tx, "started", generation.id)
+            self._started(tx, generation)
         attempts.add(tx, attempt)
         return generation, attempt, True
 

@@ -65,6 +65,7 @@ class Worker:
         self._room = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stopped.set()
+        self._begun: set[str] = set()
 
     @property
     def running(self) -> int:
@@ -74,6 +75,8 @@ class Worker:
     async def run(self) -> None:
         """Claim and run jobs until `drain`; canceling it drains without patience."""
         self._stopped.clear()
+        if not self._draining.is_set():
+            self._engine.on_begun = self._take
         tending = asyncio.create_task(self._tend_forever(), name="worker: leases")
         try:
             try:
@@ -100,9 +103,11 @@ class Worker:
         A job handed back does not count as started: it was not its fault.
         """
         self._draining.set()
+        self._engine.on_begun = None
         self._room.set()
         self._engine.wake()
         await self._stopped.wait()
+        await self._database.write(lambda _: None, durable=False)  # jobs that began before that are here now
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=timeout)
             for task in late:
@@ -146,6 +151,12 @@ class Worker:
         if len(leases) < room and not self._draining.is_set():
             await self._engine.wait()
 
+    def _take(self, lease: Lease) -> None:
+        """A job that began with its enqueueing. Its first steps were written with it, so it is not handed
+        back before its handler has seen it."""
+        self._begun.add(lease.job_id)
+        self._start(lease)
+
     def _start(self, lease: Lease) -> None:
         # The task has a copy of this context, so what a handler binds to its log lines stays its own.
         task = asyncio.create_task(self._perform(lease), name=f"{lease.kind} {lease.job_id}")
@@ -162,7 +173,9 @@ class Worker:
         structlog.contextvars.bind_contextvars(
             job_id=lease.job_id, kind=lease.kind, generation_id=lease.generation_id
         )
-        if self._draining.is_set():  # it was claimed while the drain began
+        begun = lease.job_id in self._begun
+        self._begun.discard(lease.job_id)
+        if self._draining.is_set() and not begun:  # it was claimed while the drain began
             await self._write(lease, self._back(lease))
             return
         try:
