@@ -17,6 +17,7 @@ from aiohttp import web
 from ferrotype.config import ConfigError, load
 from ferrotype.domain.clock import Clock, ManualClock, SystemClock
 from ferrotype.domain.problems import (
+    AttemptLost,
     OutcomeUnknown,
     Problem,
     ProviderBusy,
@@ -119,7 +120,7 @@ def test_settings_are_those_of_fals_own_clients() -> None:
     settings = load(FalSettings, {"FAL_KEY": "id:secret"})
     assert settings.configured
     assert settings.queue_url == "https://queue.fal.run"
-    assert settings.rest_url == "https://rest.fal.ai"
+    assert settings.storage_url == "https://rest.fal.ai"
     settings = load(FalSettings, {"FAL_RUN_HOST": "fal.example:8443"})
     assert not settings.configured
     assert settings.queue_url == "https://queue.fal.example:8443"
@@ -127,6 +128,25 @@ def test_settings_are_those_of_fals_own_clients() -> None:
     assert load(FalSettings, hosts).queue_url == "https://lines.example"
     hosts["FAL_BASE_URL"] = "http://127.0.0.1:9/fal"
     assert load(FalSettings, hosts).queue_url == "http://127.0.0.1:9/fal"
+
+
+@pytest.mark.parametrize(
+    ("environ", "storage"),
+    [
+        ({}, "https://rest.fal.ai"),
+        ({"FAL_RUN_HOST": "eu.fal.run"}, "https://rest.fal.ai"),
+        ({"FAL_BASE_URL": "https://queue.fal.run"}, "https://rest.fal.ai"),
+        ({"FAL_BASE_URL": "https://proxy.example/fal"}, None),
+        ({"FAL_RUN_HOST": "fal.example"}, None),
+        ({"FAL_QUEUE_RUN_HOST": "queue.notfal.run"}, None),
+        (
+            {"FAL_BASE_URL": "https://proxy.example/fal", "FAL_REST_URL": "https://r.example"},
+            "https://r.example",
+        ),
+    ],
+)
+def test_a_proxy_s_key_is_not_shown_to_fal(environ: dict[str, str], storage: str | None) -> None:
+    assert load(FalSettings, environ).storage_url == storage
 
 
 @pytest.mark.parametrize(
@@ -226,6 +246,9 @@ async def test_options_become_platform_headers(sim: FalSim, fal: FalProvider) ->
         {"keep_seconds": "1 day"},
         {"keep_seconds": -1},
         {"inputs": "ftp"},
+        {"default_format": 1},
+        {"usd_per_unit": "0.025"},
+        {"usd_per_unit": True},
         {"stream": "yes"},
     ],
 )
@@ -235,6 +258,18 @@ async def test_an_option_of_a_wrong_kind_is_said_and_nothing_sent(
     with pytest.raises(ProviderMisconfigured, match=next(iter(options))):
         await fal.submit(with_options(**options))
     assert not sim.journal.entries
+
+
+async def test_a_format_that_nobody_named_is_the_deployment_s(sim: FalSim, fal: FalProvider) -> None:
+    options = {"input": INPUT | {"output_format": "{format}"}, "default_format": "png"}
+    for form in (None, "jpeg"):
+        await fal.submit(order(options=options, format=form))
+    assert [entry.body["output_format"] for entry in sim.journal.of(SUBMIT)] == ["png", "jpeg"]
+
+
+async def test_a_key_out_of_a_file_may_end_with_its_line(sim: FalSim) -> None:
+    async with opened(sim, api_key=f"{KEY}\n") as fal:
+        assert (await call(fal, order())).outputs
 
 
 async def test_a_deployment_without_input_is_said(fal: FalProvider) -> None:
@@ -264,7 +299,7 @@ async def test_a_deployment_without_input_is_said(fal: FalProvider) -> None:
         (200, {"status": "IN_QUEUE"}, OutcomeUnknown, "names no request"),
         (200, {"request_id": "../../keys"}, OutcomeUnknown, "names no request"),
         (200, ["no object"], OutcomeUnknown, "names no request"),
-        (302, "", ProviderRejected, "302"),
+        (302, "", ProviderMisconfigured, "302"),
     ],
 )
 async def test_answers_to_an_order(
@@ -341,6 +376,17 @@ async def test_without_a_stream_fal_is_asked(sim: FalSim, how: str) -> None:
     assert told.finished.seconds is not None
 
 
+async def test_a_stream_without_end_is_left(
+    sim: FalSim, fal: FalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ferrotype.providers.hosted.api.MAX_REPLY", 10_000)
+    sim.script.failures.append(
+        Failure(STREAM, 200, body=f"data: {'x' * 20_000}", headers={"Content-Type": "text/event-stream"})
+    )
+    assert (await call(fal, order())).outputs
+    assert sim.journal.count(STATUS) >= 1
+
+
 async def test_a_stream_that_makes_no_sense_is_left(sim: FalSim, fal: FalProvider) -> None:
     sim.script.failures.append(
         Failure(STREAM, 200, body="data: [1, 2\n\n", headers={"Content-Type": "text/event-stream"})
@@ -375,6 +421,21 @@ async def test_the_time_it_took(sim: FalSim, fal: FalProvider) -> None:
     assert told.finished.seconds == list(sim.works.items.values())[1].seconds
 
 
+@pytest.mark.parametrize(("height", "units"), [(1024, 1), (1040, 2)])  # a begun megapixel counts whole
+async def test_dollars_are_what_fal_bills(sim: FalSim, fal: FalProvider, height: int, units: int) -> None:
+    sim.script.picture_side = 64
+    request = replace(with_options(usd_per_unit=0.003), width=1024, height=height, num_images=2)
+    assert (await call(fal, request)).finished.usd == pytest.approx(2 * units * 0.003)
+    assert (await call(fal, replace(request, options={"input": INPUT}))).finished.usd is None
+
+
+async def test_without_units_the_dollars_are_the_catalogue_s(sim: FalSim, fal: FalProvider) -> None:
+    result = {"images": [{"url": f"{sim.url}/outputs/x/0.png"}]}
+    for units in ({}, {"X_Fal_Billable_Units": "many"}, {"X_Fal_Billable_Units": "nan"}):
+        failing(sim, RESULT, 200, result, **units)
+        assert (await call(fal, with_options(usd_per_unit=0.003))).finished.usd is None
+
+
 # Ends
 
 
@@ -402,7 +463,11 @@ def request_error(kind: str) -> dict[str, Any]:
         (500, {"detail": "words of fal"}, {}, ProviderFailed),
         (503, request_error("runner_disconnected"), {}, ProviderFailed),
         (504, request_error("request_timeout"), {}, ProviderTimeout),
-        (504, request_error("startup_timeout"), {}, ProviderTimeout),
+        (504, request_error("startup_timeout"), {}, AttemptLost),
+        (503, request_error("runner_scheduling_failure"), {}, AttemptLost),
+        (503, request_error("runner_connection_refused"), {}, AttemptLost),
+        (503, request_error("runner_connection_error"), {}, ProviderFailed),
+        (502, request_error("runner_incomplete_response"), {}, ProviderFailed),
         (499, request_error("client_cancelled"), {}, ProviderInterrupted),
         (499, {"detail": "words of fal"}, {}, ProviderInterrupted),
         (504, {"detail": "words of fal"}, {"X_Fal_Request_Timeout_Type": "user"}, ProviderTimeout),
@@ -530,6 +595,8 @@ def test_results_in_all_their_forms() -> None:
     assert (output.data, output.content_type, output.width) == (b"hi", "image/png", None)
     (output,), _ = pictures_of({"images": [one], "seed": True, "has_nsfw_concepts": [False]}, "fal")
     assert output.seed is None
+    (output,), _ = pictures_of({"images": [one], "seed": 18_007_395_797_655_263_000}, "fal")
+    assert output.seed is None  # no column holds it
     with pytest.raises(ProviderRefused):
         pictures_of({"images": [one], "has_nsfw_concepts": True}, "fal")
     (_, second), _ = pictures_of({"images": [one, one], "seed": 3}, "fal")
@@ -573,6 +640,21 @@ async def test_a_deployment_may_choose(sim: FalSim, how: str, limit: int) -> Non
         await fal.submit(order(**EDIT | {"options": options}, images=(picture(),)))
     (entry,) = sim.journal.of(SUBMIT)
     assert entry.body["image_url"].startswith("data:") == (how == "data")
+
+
+async def test_without_a_storage_they_travel_in_the_order(sim: FalSim) -> None:
+    """Behind a proxy: nothing but the configured address is ever asked."""
+    async with opened(sim, rest_url=None, max_data_uri=0) as fal:
+        assert (await call(fal, order(**EDIT, images=(picture(),)))).outputs
+        health = await fal.health()
+        assert health.ok
+        assert "inside the orders" in health.detail
+        await fal.hook(ATTEMPT, {}, b"{}")  # nobody can tell whose it is: it wakes, and no more
+        options = EDIT["options"] | {"inputs": "upload"}
+        with pytest.raises(ProviderMisconfigured, match="FAL_REST_URL"):
+            await fal.submit(order(**EDIT | {"options": options}, images=(picture(),)))
+    assert not [entry for entry in sim.journal.entries if entry.path.startswith("/rest/")]
+    assert len(sim.journal.of(SUBMIT)) == 1
 
 
 async def test_image_and_mask_go_their_own_ways(sim: FalSim, fal: FalProvider) -> None:
@@ -640,7 +722,7 @@ async def test_a_redirect_does_not_carry_the_key_away(
 ) -> None:
     for route in (SUBMIT, STREAM, STATUS, RESULT):
         failing(sim, route, 307, "", Location=f"{hostile.url}/x")
-    with pytest.raises(ProviderRejected):
+    with pytest.raises(ProviderMisconfigured):
         await fal.submit(order())
     assert (await call(fal, order())).outputs
     assert not hostile.heard
@@ -783,6 +865,20 @@ async def test_a_signed_webhook_brings_the_result_along(sim: FalSim, waiting: Fa
     assert told.outputs[0].origin.url == "https://v3.fal.media/files/x/y.png"
     assert told.finished.seconds is not None
     assert sim.journal.count(RESULT) == 0
+
+
+async def test_where_the_price_is_by_units_a_webhook_only_makes_us_ask(
+    sim: FalSim, waiting: FalProvider
+) -> None:
+    """They stand in the headers of the result, and not in a webhook."""
+    hooked = replace(HOOKED, options=HOOKED.options | {"usd_per_unit": 0.003})
+    request_id = await waiting.submit(hooked)
+    await sim.works.idle()
+    await waiting.hook(ATTEMPT, *signed(sim.signer, ended(request_id)))
+    told = await watch(waiting, hooked, request_id)
+    assert told.finished.usd == pytest.approx(0.003)
+    assert told.finished.seconds is not None
+    assert sim.journal.count(RESULT) == 1
 
 
 async def test_a_webhook_ends_a_stream_that_says_nothing(sim: FalSim, fal: FalProvider) -> None:
@@ -953,6 +1049,10 @@ async def test_health_tells_a_wrong_key_from_a_host_that_is_not_there(sim: FalSi
     health = await fal.health()
     assert health.ok
     assert "cannot be uploaded" in health.detail
+    failing(sim, STATUS, 422, {"detail": "Invalid request id"})  # it answers, and that is the question
+    assert (await fal.health()).ok
+    failing(sim, STATUS, 503)
+    assert not (await fal.health()).ok
     await sim.close_door()
     health = await fal.health()
     assert not health.ok

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ferrotype.domain.problems import (
+    AttemptLost,
     ProviderFailed,
     ProviderInterrupted,
     ProviderProblem,
@@ -24,11 +25,14 @@ from ferrotype.domain.problems import (
 from ferrotype.providers.hosted.api import Reply
 from ferrotype.providers.hosted.text import said
 
-#: Types of errors whose meaning their HTTP status does not tell.
+#: Types of errors whose meaning their HTTP status does not tell. Where no runner ever took the call, nothing
+#: ran, and fal charges for nothing but results: it may be made elsewhere.
 MEANINGS: Final[Mapping[str, type[ProviderProblem]]] = {
     "content_policy_violation": ProviderRefused,
     "request_timeout": ProviderTimeout,
-    "startup_timeout": ProviderTimeout,
+    "startup_timeout": AttemptLost,
+    "runner_scheduling_failure": AttemptLost,
+    "runner_connection_refused": AttemptLost,
     "generation_timeout": ProviderTimeout,
     "client_cancelled": ProviderInterrupted,
     "client_disconnected": ProviderInterrupted,
@@ -37,6 +41,7 @@ MEANINGS: Final[Mapping[str, type[ProviderProblem]]] = {
     "bad_request": ProviderRejected,
 }
 PHRASES: Final[Mapping[type[ProviderProblem], str]] = {
+    AttemptLost: "found no runner that could start the call",
     ProviderRefused: "refused by its content policy",
     ProviderRejected: "calls the input wrong",
     ProviderTimeout: "gave the call up",

@@ -61,7 +61,8 @@ OPTIONS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "stream": lambda value: isinstance(value, bool),
     "retries": lambda value: isinstance(value, bool),
     "store_io": lambda value: isinstance(value, bool),
-    "keep_seconds": lambda value: isinstance(value, int) and value > 0,
+    "keep_seconds": lambda value: type(value) is int and value > 0,
+    "usd_per_unit": lambda value: type(value) in (int, float) and 0 <= value < 1e9,
 }
 
 
@@ -133,6 +134,7 @@ class FalProvider:
                 streams=self._settings.stream and request.options.get("stream") is not False,
                 hooked=request.webhook_url is not None,
                 stopped=lambda: request_id in self._stopped,
+                usd_per_unit=request.options.get("usd_per_unit"),
             )
             async with aclosing(watch.events()) as events:
                 async for event in events:

@@ -15,8 +15,11 @@ from ferrotype.domain.problems import Problem, ProviderFailed, ProviderRefused
 from ferrotype.providers.base import Finished, Output
 from ferrotype.providers.hosted.outputs import read_outputs
 
+UNITS: Final = "X-Fal-Billable-Units"
 #: Longest side that is believed, in pixels.
 MAX_SIDE: Final = 100_000
+#: Larger seeds, which some models draw by themselves, fit into no column of a database.
+MAX_SEED: Final = 2**63 - 1
 
 
 def pictures_of(result: Any, provider: str) -> tuple[list[Output], Problem | None]:
@@ -33,7 +36,7 @@ def pictures_of(result: Any, provider: str) -> tuple[list[Output], Problem | Non
     replaced = _replaced(result, len(outputs))
     kept = [output for output in outputs if output.index not in replaced]
     seed = result.get("seed") if isinstance(result, Mapping) else None
-    if isinstance(seed, int) and not isinstance(seed, bool):
+    if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) <= MAX_SEED:
         # It is the call's: what further pictures of it were made with, fal does not tell.
         kept = [replace(output, seed=seed) if output.index == 0 else output for output in kept]
     if not replaced:
@@ -46,11 +49,23 @@ def pictures_of(result: Any, provider: str) -> tuple[list[Output], Problem | Non
     return kept, problem
 
 
-def finished(status: Mapping[str, Any], result: Any, problem: Problem | None) -> Finished:
+def units_of(headers: Mapping[str, str]) -> float | None:
+    """What fal bills the call for, in units of the model's price; None where it does not tell."""
+    try:
+        units = float(headers.get(UNITS, ""))
+    except ValueError:
+        return None
+    return units if 0 <= units < 1e9 else None
+
+
+def finished(
+    status: Mapping[str, Any], result: Any, problem: Problem | None, usd: float | None = None
+) -> Finished:
     """The end, with the seconds that the work took where fal tells."""
     metrics, timings = status.get("metrics"), result.get("timings") if isinstance(result, Mapping) else None
     told = _seconds(metrics, "inference_time"), _seconds(timings, "inference")
-    return Finished(problem=problem, seconds=next((each for each in told if each is not None), None))
+    seconds = next((each for each in told if each is not None), None)
+    return Finished(problem=problem, seconds=seconds, usd=usd)
 
 
 def _items(result: Any) -> list[Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
 
 from ferrotype.config import setting
 from ferrotype.providers.connections import ProviderSettings
 
-URL = r"^https?://[^\s]+$"
+URL: Final = r"^https?://[^\s]+$"
 #: A host as fal's own clients take it, perhaps with a port: no scheme, no path.
-HOST = r"^[^\s/:]+(:\d+)?$"
+HOST: Final = r"^[^\s/:]+(:\d+)?$"
+#: fal's own domain, whose keys its REST API takes too.
+DOMAIN: Final = "fal.run"
+REST_URL: Final = "https://rest.fal.ai"
 
 
 class FalSettings(ProviderSettings):
@@ -35,9 +39,10 @@ class FalSettings(ProviderSettings):
         env="FAL_BASE_URL",
         pattern=URL,
     )
-    rest_url: str = setting(
-        "https://rest.fal.ai",
-        "Address of fal's storage for input pictures, and of the keys that webhooks are signed with.",
+    rest_url: str | None = setting(
+        None,
+        "Address of fal's storage for input pictures, and of the keys that webhooks are signed with;"
+        " `https://rest.fal.ai` when omitted, unless calls go to a host that is not fal's.",
         env="FAL_REST_URL",
         pattern=URL,
     )
@@ -66,3 +71,12 @@ class FalSettings(ProviderSettings):
     def queue_url(self) -> str:
         """The queue's address."""
         return self.base_url or f"https://{self.queue_host or f'queue.{self.run_host}'}"
+
+    @property
+    def storage_url(self) -> str | None:
+        """The REST API's address. None where calls go to a proxy and nothing else is said: the key is the
+        proxy's, and not to be shown to fal."""
+        if self.rest_url is not None:
+            return self.rest_url
+        host = urlsplit(self.queue_url).hostname or ""
+        return REST_URL if f".{host}".endswith(f".{DOMAIN}") else None

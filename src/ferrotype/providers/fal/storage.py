@@ -1,6 +1,6 @@
 """Input pictures: inside the order while they are small, else uploaded to fal's storage first.
 
-As fal's own clients upload (fal-client 1.0): an authorised POST names two addresses, the bytes are PUT to
+As fal's own client uploads (@fal-ai/client 1.x): an authorised POST names two addresses, the bytes are PUT to
 the first without our key, the second goes into the order.
 """
 
@@ -26,11 +26,11 @@ WHAT: Final = "Sending an input picture"
 
 
 class Storage:
-    """fal's storage. `rest` carries our key; `named` goes to addresses that fal names, without it."""
+    """fal's storage. `rest` carries our key; what fal names elsewhere is called without it and guarded."""
 
-    def __init__(self, rest: Api, named: Api) -> None:
+    def __init__(self, rest: Api, read_timeout: float) -> None:
         self._rest = rest
-        self._named = named
+        self._named = Api(rest.name, str(rest.base), read_timeout=read_timeout, guarded=True)
 
     async def upload(self, data: bytes, content_type: str, name: str) -> str:
         """The address under which fal's models find the bytes.
@@ -54,6 +54,10 @@ class Storage:
             raise ProviderUnavailable(f"{WHAT}: {self._rest.name}'s storage failed ({reply.status}).")
         return address
 
+    async def close(self) -> None:
+        """Let go of connections; `rest` is its owner's."""
+        await self._named.close()
+
     def _api(self, upload: str) -> Api:
         """Who may call that address: without a guard only what the operator has named."""
         if self._rest.is_ours(upload):
@@ -65,11 +69,11 @@ class Storage:
         return self._named
 
 
-async def sent(image: InputImage, how: str, max_data_uri: int, storage: Storage) -> str:
+async def sent(image: InputImage, how: str, max_data_uri: int, storage: Storage | None) -> str:
     """What goes into an order in place of the picture: an address or a data URI. `how` is the deployment's
-    choice: `upload`, `data`, or `auto`, by size."""
+    choice: `upload`, `data`, or `auto`, by size; without a storage all travel inside the order."""
     data = await image.read()
-    if how == "data" or (how != "upload" and len(data) <= max_data_uri):
+    if storage is None or how == "data" or (how != "upload" and len(data) <= max_data_uri):
         return data_uri(data, image.content_type)
     return await storage.upload(data, image.content_type, image.sha256[:32])
 

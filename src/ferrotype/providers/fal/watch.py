@@ -17,6 +17,7 @@ from ferrotype.domain.clock import Clock
 from ferrotype.domain.problems import (
     OutcomeUnknown,
     ProviderBusy,
+    ProviderFailed,
     ProviderInterrupted,
     ProviderProblem,
     ProviderUnavailable,
@@ -46,7 +47,8 @@ T = TypeVar("T")
 
 @dataclass
 class Watch:
-    """Follows the request `request_id`. `stopped` says whether we asked for its end ourselves."""
+    """Follows the request `request_id`. `stopped` says whether we asked for its end ourselves; `usd_per_unit`
+    is the price, in dollars, of what fal bills by: pictures, megapixels."""
 
     api: Api
     links: Links
@@ -57,9 +59,11 @@ class Watch:
     streams: bool
     hooked: bool
     stopped: Callable[[], bool]
+    usd_per_unit: float | None = None
     _state: str = field(default="", init=False)
     _position: int | None = field(default=None, init=False)
     _fraction: float = field(default=-1.0, init=False)
+    _units: float | None = field(default=None, init=False)
 
     async def events(self) -> AsyncGenerator[WatchEvent, None]:
         """What `Provider.watch` tells."""
@@ -68,14 +72,14 @@ class Watch:
             async for status in statuses:
                 for event in self._news(status):
                     yield event
-        told = self._told()
+        told = self._told() if self.usd_per_unit is None else None  # only the result's own answer tells units
         result = await self._patiently(self._result) if told is None else told
         outputs, problem = results.pictures_of(result, self.api.name)
         for output in outputs:
             yield output
         if told is not None:  # a webhook tells everything but how long it took
             status = await self._last_status()
-        yield results.finished(status, result, problem)
+        yield results.finished(status, result, problem, self._usd())
 
     # States
 
@@ -88,8 +92,8 @@ class Watch:
                         yield status
                         if status.get("status") in ENDED:
                             return
-            except (ProviderUnavailable, ProviderBusy):
-                pass  # asking will tell what is the matter
+            except (ProviderUnavailable, ProviderBusy, ProviderFailed):
+                pass  # it broke, or has no end: asking will tell what is the matter
         for pause in self.pace.seconds(hooked=self.hooked):
             if self._told() is not None:
                 return
@@ -105,7 +109,9 @@ class Watch:
         async with self.api.open(FOLLOWING, "GET", path, headers=headers, read_timeout=SILENCE) as response:
             if response.status != 200 or response.content_type != "text/event-stream":
                 return
-            async with aclosing(_until(server_events(response.content.iter_any()), self.bell)) as heard:
+            chunks = self.api.chunks(FOLLOWING, response)
+            events = server_events(chunks)
+            async with aclosing(chunks), aclosing(events), aclosing(_until(events, self.bell)) as heard:
                 async for data in heard:
                     yield self._object(data)
 
@@ -126,6 +132,7 @@ class Watch:
         """The result. Raises what the call came to, where that is an error."""
         reply = await self.api.send(GETTING, "GET", self.links.result)
         if reply.ok:
+            self._units = results.units_of(reply.headers)
             return self.api.decoded(GETTING, reply)
         if problems.is_unfinished(reply):
             raise ProviderUnavailable(f"{GETTING}: {self.api.name} has none yet.")
@@ -168,6 +175,9 @@ class Watch:
         if not isinstance(value, Mapping):
             raise ProviderUnavailable(f"{FOLLOWING}: {self.api.name}'s answer cannot be read.")
         return value
+
+    def _usd(self) -> float | None:
+        return None if self.usd_per_unit is None or self._units is None else self.usd_per_unit * self._units
 
     # What is told on
 

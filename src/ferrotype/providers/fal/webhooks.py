@@ -35,9 +35,9 @@ log = structlog.get_logger(__name__)
 
 
 class Signatures:
-    """Checks webhooks; `api` is fal's REST API."""
+    """Checks webhooks; `api` is fal's REST API, None where there is none: then nothing can be checked."""
 
-    def __init__(self, api: Api, clock: Clock) -> None:
+    def __init__(self, api: Api | None, clock: Clock) -> None:
         self._api = api
         self._clock = clock
         self._keys: list[Ed25519PublicKey] = []
@@ -79,6 +79,8 @@ class Signatures:
 
     async def _refresh(self, age: float) -> None:
         """Have keys that are at most `age` seconds old, if fal gives any; old ones are kept if not."""
+        if self._api is None:
+            return
         async with self._one:
             now = self._clock.monotonic()
             if self._fetched_at is not None and now - self._fetched_at <= age:

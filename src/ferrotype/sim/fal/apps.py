@@ -19,7 +19,9 @@ SIZES: Final[Mapping[str, tuple[int, int]]] = {
     "landscape_4_3": (1024, 768),
     "landscape_16_9": (1024, 576),
 }
+DEFAULT_SIZE: Final = "landscape_4_3"
 MAX_SIDE: Final = 14_142
+MEGAPIXEL: Final = 1_024 * 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """`makes` says in which form results come: `images`, or a single `image`."""
+    """`makes` says in which form results come: `images`, or a single `image`. `scale` is how many times as
+    large as its input an enlarger makes a picture, unless it is told; `unit` is what is billed by."""
 
     fields: Mapping[str, Field]
     makes: Literal["images", "image"] = "images"
     scale: int = 1
     streams: bool = False
+    unit: Literal["megapixels", "images"] = "megapixels"
 
 
 TEXT: Final = Field("string", needed=True)
@@ -82,7 +86,12 @@ APPS: Final[Mapping[str, App]] = {
     ),
     "fal-ai/flux/dev": App({**FLUX, "num_inference_steps": UP_TO_50}, streams=True),
     "fal-ai/flux/dev/image-to-image": App(
-        {**FLUX, "num_inference_steps": UP_TO_50, "image_url": NEEDED_PICTURE, "strength": STRENGTH}
+        {
+            **{name: field for name, field in FLUX.items() if name != "image_size"},
+            "num_inference_steps": Field("integer", low=10, high=50),
+            "image_url": NEEDED_PICTURE,
+            "strength": STRENGTH,
+        }
     ),
     "fal-ai/flux-lora/inpainting": App(
         {
@@ -95,9 +104,15 @@ APPS: Final[Mapping[str, App]] = {
     ),
     "fal-ai/flux-pro/v1.1": App(PRO),
     "fal-ai/flux-pro/v1.1-ultra": App({**KONTEXT, "raw": Field("boolean")}),
-    "fal-ai/flux-pro/kontext": App({**KONTEXT, "image_url": NEEDED_PICTURE}),
-    "fal-ai/flux-pro/kontext/max": App({**KONTEXT, "image_url": NEEDED_PICTURE}),
-    "fal-ai/flux-pro/v1/fill": App({**PRO, "image_url": NEEDED_PICTURE, "mask_url": NEEDED_PICTURE}),
+    "fal-ai/flux-pro/kontext": App({**KONTEXT, "image_url": NEEDED_PICTURE}, unit="images"),
+    "fal-ai/flux-pro/kontext/max": App({**KONTEXT, "image_url": NEEDED_PICTURE}, unit="images"),
+    "fal-ai/flux-pro/v1/fill": App(
+        {
+            **{name: field for name, field in PRO.items() if name != "image_size"},
+            "image_url": NEEDED_PICTURE,
+            "mask_url": NEEDED_PICTURE,
+        }
+    ),
     "fal-ai/fast-sdxl": App(
         {
             **FLUX,
@@ -142,10 +157,18 @@ def wrongs(app: App, arguments: Any) -> list[dict[str, Any]]:
     return found
 
 
-def size_of(arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """The size that good input asks for, in pixels."""
-    size = arguments.get("image_size") or "square_hd"
+def size_of(app: App, arguments: Mapping[str, Any], source: tuple[int, int] | None) -> tuple[int, int]:
+    """The size that good input asks for, in pixels; an app that takes none goes by its input picture's."""
+    if "image_size" not in app.fields and source is not None:
+        scale = arguments.get("scale") or app.scale
+        return round(source[0] * scale), round(source[1] * scale)
+    size = arguments.get("image_size") or DEFAULT_SIZE
     return SIZES[size] if isinstance(size, str) else (size["width"], size["height"])
+
+
+def units_of(app: App, width: int, height: int, count: int) -> int:
+    """What so many pictures are billed for; a megapixel that is begun counts whole."""
+    return count * (1 if app.unit == "images" else -(-width * height // MEGAPIXEL))
 
 
 def _wrongs(field: Field, value: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:

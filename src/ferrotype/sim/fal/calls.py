@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from ferrotype.sim.fal.apps import App, owner_and_app, size_of, wrongs
+import pyvips
+
+from ferrotype.sim.fal.apps import App, owner_and_app, size_of, units_of, wrongs
 from ferrotype.sim.hosted import Fault, Work
 
 State = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
@@ -22,15 +24,17 @@ CANCELED: Final = "The request was cancelled by the client"
 
 @dataclass
 class Answer:
-    """What the GET of a result answers; `error_type` stands in a header too."""
+    """What the GET of a result answers; `error_type` stands in a header too, and the billed `units`."""
 
     status: int
     body: Any
     error_type: str | None = None
+    units: int | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"X-Fal-Error-Type": self.error_type} if self.error_type else {}
+        found = {"X-Fal-Error-Type": self.error_type, "X-Fal-Billable-Units": self.units}
+        return {name: str(value) for name, value in found.items() if value is not None}
 
     @property
     def error(self) -> str | None:
@@ -91,21 +95,27 @@ class Call:
         if found:
             self.reject(422, found)
             return
-        arguments, sources = self.arguments, {}
+        arguments = self.arguments
+        sources: dict[str, bytes] = {}
+        sizes: dict[str, tuple[int, int]] = {}
         for name in (name for name in PICTURES if name in self.app.fields and arguments.get(name)):
-            sources[name] = read(arguments[name])
-            if sources[name] is None:
+            data = read(arguments[name])
+            size = _size(data) if data is not None else None
+            if data is None or size is None:
                 words = {"msg": "Failed to download the file", "type": "file_download_error"}
+                if data is not None:
+                    words = {"msg": "Failed to load the image", "type": "image_load_error"}
                 self.reject(422, [{"loc": ["body", name], **words, "input": arguments[name]}])
                 return
-        width, height = size_of(arguments)
+            sources[name], sizes[name] = data, size
+        width, height = size_of(self.app, arguments, sizes.get("image_url"))
         self.work = Work(
             self.id,
             {"path": self.endpoint, **arguments},
             prompt=str(arguments.get("prompt", "")),
             seed=int(arguments.get("seed") or 0),
-            width=width * self.app.scale,
-            height=height * self.app.scale,
+            width=width,
+            height=height,
             count=int(arguments.get("num_images") or 1),
             form=FORMS[arguments.get("output_format") or "jpeg"],
             source=sources.get("image_url"),
@@ -132,7 +142,9 @@ class Call:
             return Answer(499, {"detail": words, "error_type": "client_cancelled"}, "client_cancelled")
         if work.state == "failed":
             return _failure(work.fault or Fault())
-        return Answer(200, self._result(work, urls, nsfw))
+        assert self.app is not None
+        units = units_of(self.app, work.width, work.height, len(work.pictures))
+        return Answer(200, self._result(work, urls, nsfw), units=units)
 
     def _result(self, work: Work, urls: list[str], nsfw: set[int]) -> dict[str, Any]:
         content_type = CONTENT_TYPES[work.form]
@@ -158,6 +170,14 @@ class Call:
 def data_uri(data: bytes, content_type: str) -> str:
     """The bytes as an address of their own."""
     return f"data:{content_type};base64,{base64.b64encode(data).decode()}"
+
+
+def _size(data: bytes) -> tuple[int, int] | None:
+    try:
+        picture = pyvips.Image.new_from_buffer(data, "")
+    except pyvips.Error:
+        return None
+    return picture.width, picture.height
 
 
 def _failure(fault: Fault) -> Answer:

@@ -218,16 +218,16 @@ class FalSim(HostedSim):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
-            shown = 0
-            while not call.work.ended:
-                changed = self._changed
-                share = call.work.step / call.work.steps
-                if shown < min(self.script.previews, call.work.step) and share < 1:
+            work, shown, parts = call.work, 0, self.script.previews + 1
+            while True:
+                changed, ended = self._changed, work.ended
+                while shown < min(parts - 1, work.step * parts // work.steps):
                     shown += 1
-                    preview = await asyncio.to_thread(call.work.preview, share)
+                    preview = await asyncio.to_thread(work.preview, shown / parts)
                     picture = {"url": data_uri(preview, "image/jpeg"), "content_type": "image/jpeg"}
                     await response.write(f"data: {json.dumps({'images': [picture]})}\n\n".encode())
-                    continue
+                if ended:
+                    break
                 await changed.wait()
             await finishing
             answer = self._outcome(call)

@@ -1,14 +1,17 @@
-"""fal's storage, simulated: two steps by its REST API, or one with a token of its delivery network."""
+"""fal's storage, simulated: two steps by its REST API, or one with a token of its delivery network, where
+large files come in parts.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -22,13 +25,16 @@ LIFECYCLES: Final = ("X-Fal-Object-Lifecycle", "X-Fal-Object-Lifecycle-Preferenc
 
 @dataclass
 class File:
-    """An uploaded file; `data` is None until its bytes are here, `lifecycle` what the headers asked for."""
+    """An uploaded file; `data` is None until its bytes are here, `lifecycle` what the headers asked for.
+    `upload_id` is that of an upload in `parts`, by number."""
 
     id: str
     content_type: str
     name: str
     data: bytes | None = None
     lifecycle: dict[str, Any] | None = None
+    upload_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    parts: dict[int, bytes] = field(default_factory=dict)
 
 
 class Storage:
@@ -46,6 +52,9 @@ class Storage:
             web.put("/rest/uploads/{file}", self._put),
             web.post("/rest/storage/auth/token", self._token),
             web.post("/cdn/files/upload", self._upload),
+            web.post("/cdn/files/upload/multipart", self._begin_parts),
+            web.put("/files/{file}/{name}/multipart/{upload}/{part:[0-9]+}", self._part),
+            web.post("/files/{file}/{name}/multipart/{upload}/complete", self._complete),
             web.get("/files/{file}/{name}", self._get),
         ]
 
@@ -106,11 +115,40 @@ class Storage:
         )
 
     async def _upload(self, request: web.Request) -> web.Response:
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind != "Bearer" or token not in self.tokens:
-            return web.json_response({"detail": "Unauthorized"}, status=401)
+        if not self._is_let_in(request):
+            return _unauthorized()
         file = self._new(request, request.content_type, request.headers.get("X-Fal-File-Name", "upload.bin"))
         file.data = await request.read()
+        return web.json_response({"access_url": self._address(file)})
+
+    async def _begin_parts(self, request: web.Request) -> web.Response:
+        if not self._is_let_in(request):
+            return _unauthorized()
+        file = self._new(request, request.content_type, request.headers.get("X-Fal-File-Name", "upload.bin"))
+        return web.json_response({"access_url": self._address(file), "uploadId": file.upload_id})
+
+    async def _part(self, request: web.Request) -> web.Response:
+        if not self._is_let_in(request):
+            return _unauthorized()
+        file = self._in_parts(request)
+        if file is None:
+            return web.json_response({"detail": "Not found"}, status=404)
+        data = await request.read()
+        file.parts[int(request.match_info["part"])] = data
+        return web.Response(headers={"ETag": _etag(data)})
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        if not self._is_let_in(request):
+            return _unauthorized()
+        file, told = self._in_parts(request), (await _json(request)).get("parts")
+        if file is None:
+            return web.json_response({"detail": "Not found"}, status=404)
+        numbers = sorted(file.parts)
+        expected = [{"partNumber": number, "etag": _etag(file.parts[number])} for number in numbers]
+        given = [part for part in told if isinstance(part, dict)] if isinstance(told, list) else []
+        if sorted(given, key=lambda part: part.get("partNumber", 0)) != expected:
+            return web.json_response({"detail": "Invalid parts"}, status=400)
+        file.data = b"".join(file.parts[number] for number in numbers)
         return web.json_response({"access_url": self._address(file)})
 
     async def _get(self, request: web.Request) -> web.Response:
@@ -118,6 +156,14 @@ class Storage:
         if file is None or file.data is None:
             return web.json_response({"detail": "Not found"}, status=404)
         return web.Response(body=file.data, content_type=file.content_type)
+
+    def _is_let_in(self, request: web.Request) -> bool:
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        return kind == "Bearer" and token in self.tokens
+
+    def _in_parts(self, request: web.Request) -> File | None:
+        file = self.files.get(request.match_info["file"])
+        return file if file is not None and file.upload_id == request.match_info["upload"] else None
 
     def _new(self, request: web.Request, content_type: str, name: str) -> File:
         told = next((request.headers[header] for header in LIFECYCLES if header in request.headers), None)
@@ -127,6 +173,14 @@ class Storage:
 
     def _address(self, file: File) -> str:
         return f"{self._url()}/files/{file.id}/{file.name.rpartition('/')[2]}"
+
+
+def _unauthorized() -> web.Response:
+    return web.json_response({"detail": "Unauthorized"}, status=401)
+
+
+def _etag(data: bytes) -> str:
+    return f'"{hashlib.sha256(data).hexdigest()[:32]}"'
 
 
 async def _json(request: web.Request) -> dict[str, Any]:

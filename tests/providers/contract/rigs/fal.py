@@ -26,7 +26,10 @@ INPUT: Final[dict[str, Any]] = {
 EDIT: Final[dict[str, Any]] = {
     "operation": "edit",
     "target": "fal-ai/flux/dev/image-to-image",
-    "options": {"input": INPUT | {"image_url": "{image}", "strength": 0.8}},
+    "options": {
+        "input": {name: value for name, value in INPUT.items() if name != "image_size"}
+        | {"image_url": "{image}", "strength": 0.8, "num_inference_steps": 10}
+    },
 }
 BASE: Final = AttemptRequest(
     attempt_id=new_id(),
