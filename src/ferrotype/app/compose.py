@@ -43,6 +43,7 @@ from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
 from ferrotype.services.cancel import Cancel
 from ferrotype.services.conclude import Conclude
+from ferrotype.services.copies import Copies
 from ferrotype.services.credits import Accounts
 from ferrotype.services.deliver import Deliver
 from ferrotype.services.enrich import Enrich
@@ -52,6 +53,7 @@ from ferrotype.services.inputs import Inputs
 from ferrotype.services.janitor import Janitor
 from ferrotype.services.journal import Journal
 from ferrotype.services.originals import Originals
+from ferrotype.services.references import References
 from ferrotype.services.requests import Requests
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
@@ -165,7 +167,9 @@ class Ferrotype:
             self._remember,
             orders.store_starts,
         )
-        self.inputs = Inputs(database, self.originals, self.uploads, self.http, self.pool, settings.imaging)
+        references = References(database, self.uploads, self.http, settings.imaging.max_upload_bytes)
+        copies = Copies(self.originals, self.pool)
+        self.inputs = Inputs(database, self.originals, references, self.uploads, copies)
         self.standings = Standings(clock, settings.routing)
         self.routing = Routing(self.providers, self.catalogue, self.standings)
         self.requests = Requests(
@@ -177,11 +181,23 @@ class Ferrotype:
         )
         self.arrive = Arrive(database, engine, self.arrivals, self.journal, clock, orders)
         self.envelopes = Envelopes(database, engine, self.journal, clock)
+        run = Run(
+            database,
+            engine,
+            self.routing,
+            self.requests,
+            self.ingest,
+            self.conclude,
+            self.journal,
+            clock,
+            orders,
+        )
         self.admit = Admit(
             database,
             self.catalogue,
             self.routing,
             engine,
+            run,
             self.inputs,
             self.journal,
             self.spool,
@@ -194,17 +210,7 @@ class Ferrotype:
             engine,
             database,
             {
-                "generate": Run(
-                    database,
-                    engine,
-                    self.routing,
-                    self.requests,
-                    self.ingest,
-                    self.conclude,
-                    self.journal,
-                    clock,
-                    orders,
-                ),
+                "generate": run,
                 "arrive": self.arrive,
                 "store": StoreCopy(database, engine, self.spool, self.store, self.journal, clock),
                 "enrich": Enrich(database, engine, self.originals, self.background_pool, settings.imaging),

@@ -18,12 +18,13 @@ from ferrotype.domain.model import Model
 from ferrotype.domain.order import Order
 from ferrotype.domain.problems import IdempotencyConflict
 from ferrotype.domain.states import GenerationState
-from ferrotype.engine.base import Engine, NewJob
+from ferrotype.engine.base import Engine, Lease, NewJob
 from ferrotype.services import credits
 from ferrotype.services.check import check_bounds, fits_inputs, resolve, size_like
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
 from ferrotype.services.routing import Routing
+from ferrotype.services.run import Run
 from ferrotype.services.settings import ServiceSettings
 from ferrotype.storage.spool import Spool
 
@@ -56,6 +57,7 @@ class Admit:
     catalogue: Catalogue
     routing: Routing
     engine: Engine
+    run: Run
     inputs: Inputs
     journal: Journal
     spool: Spool
@@ -91,12 +93,13 @@ class Admit:
         if order.references:  # inputs are kept before the hold is taken: not for an order that it will refuse
             price = model.price.credits * order.num_images
             await self.database.read(lambda tx: ledger.balance(tx, account_id).after(EntryKind.HOLD, price))
-        resolved |= await self.inputs.collect(order, account_id)
+        resolved |= await self.inputs.collect(order, account_id, model.capabilities.inputs)
         if resolved["width"] is None:
-            width, height = await self.inputs.size(resolved["images"][0])
-            size = size_like(width, height, model.capabilities)
+            first = resolved["inputs"][0]
+            size = size_like(first["width"], first["height"], model.capabilities)
             resolved |= {"width": size[0], "height": size[1], "size_from_input": True}
         generation = self._generation(generation_id, account_id, order, model, resolved)
+        leases: list[Lease] = []
 
         def story(tx: Transaction) -> Admitted:
             if idempotency_key is not None:
@@ -109,9 +112,13 @@ class Admit:
                 generations.add_key(
                     tx, account_id, idempotency_key, body_hash, generation.id, generation.created_at
                 )
-            return Admitted(generation.id, (generation, self._enqueue(tx, generation, model)))
+            return Admitted(generation.id, self._enqueue(tx, generation, model, leases))
 
-        return await self.database.write(story)
+        try:
+            return await self.database.write(story)
+        except Exception:
+            self.run.undo(leases)
+            raise
 
     def _known(self, tx: Transaction, account_id: str, key: str, body_hash: str) -> str | None:
         found = generations.find_key(tx, account_id, key)
@@ -145,9 +152,11 @@ class Admit:
             metadata=order.metadata,
         )
 
-    def _enqueue(self, tx: Transaction, generation: Generation, model: Model) -> int | None:
-        """One job per provider call; they run in parallel as far as the class has seats. The queue position
-        of the first."""
+    def _enqueue(
+        self, tx: Transaction, generation: Generation, model: Model, leases: list[Lease]
+    ) -> tuple[Generation, int | None]:
+        """One job per provider call; they run in parallel as far as the class has seats, and those that find
+        one free begin at once. The generation as it is now, and the queue position of its first job."""
         first_job = None
         for first, count in shares(generation.num_images, model.capabilities.max_per_call):
             job = NewJob(
@@ -158,11 +167,15 @@ class Admit:
                 payload={"first": first, "count": count},
                 max_starts=self.max_starts,
             )
-            job_id = self.engine.enqueue(tx, job)
+            job_id, lease = self.engine.begin(tx, job)
             first_job = first_job or job_id
-        position = self.engine.position(tx, first_job) if first_job else None
+            if lease is not None:
+                leases.append(lease)
+        position = self.engine.position(tx, first_job) if first_job and not leases else None
         self.journal.record(tx, "queued", generation.id, position=position)
-        return position
+        for lease in leases:
+            generation = self.run.begin(tx, lease, generation)
+        return generation, position
 
 
 def _hash(order: Order) -> str:
