@@ -207,3 +207,28 @@ def test_the_shipped_catalogue_is_sound() -> None:
     assert catalogue is not None
     served = {operation for model in catalogue.models.values() for operation in model.operations}
     assert served <= set(catalogue.operations)
+
+
+@pytest.mark.parametrize(
+    ("cannot", "said"),
+    [
+        ('["format.gif"]', "does not declare format.gif"),
+        ('["params.steps"]', "does not declare params.steps"),
+        ('["seed"]', "cannot"),
+        ('["format.webp"]', "none of them honours format.webp"),
+    ],
+)
+def test_what_a_deployment_cannot_do_must_make_sense(tmp_path: Path, cannot: str, said: str) -> None:
+    text = f"""
+[[models]]
+name = "me/picky"
+operations = ["generate"]
+[models.capabilities]
+formats = ["webp"]
+[[models.deployments]]
+provider = "local"
+target = "illustrator"
+cannot = {cannot}
+"""
+    (fault,) = faults_of(tmp_path / "m.toml", text)
+    assert said in fault

@@ -208,6 +208,44 @@ async def test_a_garbled_picture_is_no_picture(tmp_path: Path, kind: Any) -> Non
         assert (await it.client.balance())[1:] == (0, 0)
 
 
+async def test_a_picture_that_is_lost_after_the_end_is_told_of(tmp_path: Path) -> None:
+    soon = {"FERROTYPE_RETRY_BASE_SECONDS": "0.05"}
+    async with shop(tmp_path, model("me/painter", deployments("a")), "a", **soon) as it:
+        script = it.sims["a"].script
+        script.update({"picture": "text", "picture_times": 1})
+        script.failures.append(Failure("GET /outputs/{work}/{name}", 503, -1))
+        order = await it.client.order_async(prompt="a fox", model="me/painter", num_images=2)
+        ended = await it.client.until(order["id"], "succeeded")
+        assert (ended["status"], ended["error"]) == ("succeeded", None)
+        script.failures.clear()
+        await it.client.until(order["id"], "failed")
+        check_one_of_two(await it.client.until(order["id"], "settled"))
+        assert (await it.client.balance())[1:] == (0, 3)
+
+
+async def test_a_picture_that_is_lost_before_the_end_is_told_of(tmp_path: Path) -> None:
+    async with shop(tmp_path, model("me/painter", deployments("a")), "a") as it:
+        sim = it.sims["a"]
+        sim.script.update({"picture": "text", "picture_times": 1, "hold": "run"})
+        order = await it.client.order_async(prompt="a fox", model="me/painter", num_images=2)
+        first, second = await sim.works.held(2)
+        sim.works.release(first)
+        waiting = await it.client.until(order["id"], "failed")
+        assert (waiting["status"], waiting["error"]) == ("running", None)
+        sim.works.release(second)
+        await it.client.until(order["id"], "succeeded")
+        check_one_of_two(await it.client.until(order["id"], "settled"))
+        assert (await it.client.balance())[1:] == (0, 3)
+
+
+def check_one_of_two(done: dict[str, Any]) -> None:
+    assert done["status"] == "succeeded"
+    assert sorted(asset["state"] for asset in done["output"]) == ["failed", "ready"]
+    assert done["error"]["code"] == "origin_unavailable"
+    assert done["error"]["detail"].startswith("1 of 2 pictures were made. ")
+    assert done["cost"]["credits"] == 3
+
+
 async def test_attempts_of_nobody(tmp_path: Path) -> None:
     async with shop(tmp_path, model("me/painter", deployments("a")), "a") as it:
         reply = await it.client.get("/v1/generations/01890a5d-ac96-774b-bcce-b302099a8057/attempts")
@@ -244,3 +282,58 @@ async def test_operations_are_listed_with_their_models(tmp_path: Path) -> None:
             reply = await it.client.order(prompt="x", **wrong)
             assert reply.status in (422, 503), reply.body
         await asyncio.sleep(0)
+
+
+PICKY = """
+[[models]]
+name = "me/picky"
+operations = ["generate"]
+class = "light"
+[models.capabilities]
+formats = ["webp", "png"]
+[models.capabilities.params]
+steps = { type = "integer", minimum = 1, maximum = 9 }
+[models.defaults]
+steps = 4
+[[models.deployments]]
+provider = "a"
+target = "black-forest-labs/flux-schnell"
+cannot = ["format.webp", "params.steps"]
+[models.deployments.options.input]
+prompt = "{prompt}"
+[[models.deployments]]
+provider = "b"
+target = "black-forest-labs/flux-schnell"
+priority = 1
+[models.deployments.options.input]
+prompt = "{prompt}"
+num_inference_steps = "{params.steps}"
+output_format = "{format}"
+"""
+
+
+async def test_a_deployment_gets_no_order_that_it_cannot_honour(tmp_path: Path) -> None:
+    async with shop(tmp_path, PICKY, "a", "b") as it:
+        plain = {"prompt": "a fox", "model": "me/picky"}
+        for more, paid in (
+            ({}, {"a": 1, "b": 0}),
+            ({"params": {"steps": 4}}, {"a": 2, "b": 0}),  # the default is no wish
+            ({"params": {"steps": 2}}, {"a": 2, "b": 1}),
+            ({"format": "webp"}, {"a": 2, "b": 2}),
+        ):
+            reply = await it.client.order(**plain, **more)
+            assert reply.json["status"] == "succeeded", reply.body
+            assert it.paid() == paid
+        await it.sims["b"].close_door()  # nothing else may make these
+        waiting = await it.client.order_async(**plain, format="webp")
+        await it.client.request("POST", f"/v1/generations/{waiting['id']}/cancel")
+        assert it.paid()["a"] == 2
+
+
+async def test_what_no_deployment_honours_is_refused_before_money_moves(tmp_path: Path) -> None:
+    async with shop(tmp_path, PICKY, "a") as it:
+        for field, more in (("format", {"format": "webp"}), ("params.steps", {"params": {"steps": 2}})):
+            reply = await it.client.order(prompt="a fox", model="me/picky", **more)
+            assert (reply.status, reply.json["field"]) == (422, field)
+        assert it.paid() == {"a": 0}
+        assert (await it.client.balance())[1:] == (0, 0)

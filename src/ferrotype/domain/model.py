@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -99,6 +100,11 @@ class Deployment(Frozen):
     priority: int = Field(default=0, description="Lower ones are used first; others stand by.")
     weight: int = Field(default=1, ge=1, description="Its share among those of the same priority.")
     max_concurrent: int | None = Field(default=None, ge=1, description="Calls under way at once.")
+    cannot: list[Annotated[str, Field(pattern=r"^(format|params)\.[A-Za-z0-9_]+$")]] = Field(
+        default_factory=list,
+        description="What it does not honour of the model's capabilities: `format.webp`, `params.go_fast`."
+        " Orders that ask for it go to the other deployments.",
+    )
     usd: float | None = Field(default=None, ge=0, description="Dollars per picture here, if not the model's.")
     usd_per_second: float | None = Field(
         default=None, ge=0, description="Dollars per second, where the provider tells how long it worked."
@@ -126,6 +132,15 @@ class Model(Frozen):
         description="Whether a call whose outcome nobody can tell is made again, and perhaps paid twice.",
     )
     deployments: list[Deployment] = Field(min_length=1)
+
+    def serving(self, order: Mapping[str, Any]) -> list[Deployment]:
+        """The deployments that honour everything that an order asks for: its `format` and, with their
+        defaults, its `params`. A parameter at its default is no wish."""
+        params, known = order["params"], self.defaults
+        wishes = {f"params.{name}" for name, value in params.items() if value != known.get(name)}
+        if order["format"] is not None:
+            wishes.add(f"format.{order['format']}")
+        return [each for each in self.deployments if wishes.isdisjoint(each.cannot)]
 
 
 class Operation(Frozen):

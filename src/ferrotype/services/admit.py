@@ -20,7 +20,7 @@ from ferrotype.domain.problems import IdempotencyConflict
 from ferrotype.domain.states import GenerationState
 from ferrotype.engine.base import Engine, Lease, NewJob
 from ferrotype.services import credits
-from ferrotype.services.check import check_bounds, fits_inputs, resolve, size_like
+from ferrotype.services.check import check_bounds, check_deployments, fits_inputs, resolve, size_like
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
 from ferrotype.services.routing import Routing
@@ -90,6 +90,7 @@ class Admit:
             lambda can: fits_inputs(order, can),
         )
         resolved = resolve(order, model, self.catalogue)
+        check_deployments(model, resolved, self.routing.configured)
         if order.references:  # inputs are kept before the hold is taken: not for an order that it will refuse
             price = model.price.credits * order.num_images
             await self.database.read(lambda tx: ledger.balance(tx, account_id).after(EntryKind.HOLD, price))

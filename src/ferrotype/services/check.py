@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ferrotype.catalogue import Catalogue
@@ -59,7 +60,7 @@ def resolve(order: Order, model: Model, catalogue: Catalogue) -> dict[str, Any]:
     """The order with every choice made: what the generation keeps as its `input`.
 
     `width` and `height` are None where they follow the input picture, whose size is not known yet; then
-    `size_like` gives them.
+    `size_like` gives them. `images`, `mask` and `inputs` are still to be collected.
 
     Raises InvalidField or UnsupportedByModel naming the field and the limit.
     """
@@ -79,10 +80,28 @@ def resolve(order: Order, model: Model, catalogue: Catalogue) -> dict[str, Any]:
         "seed": secrets.randbelow(2**31) if order.seed is None else order.seed,
         "images": [],
         "mask": None,
+        "inputs": [],
         "params": _params(order, model),
         "mode": order.mode,
         "format": order.format,
     }
+
+
+def check_deployments(model: Model, resolved: Mapping[str, Any], configured: Collection[str]) -> None:
+    """Raises UnsupportedByModel naming the field, where no configured deployment honours it."""
+    usable = [each for each in model.deployments if each.provider in configured]
+    if not usable or any(each in usable for each in model.serving(resolved)):
+        return
+    for wish in sorted(usable[0].cannot):
+        kind, _, name = wish.partition(".")
+        if kind == "format" and name == resolved["format"]:
+            field = "format"
+        elif kind == "params" and resolved["params"].get(name) != model.defaults.get(name):
+            field = wish
+        else:
+            continue
+        places = ", ".join(sorted({each.provider for each in usable}))
+        raise UnsupportedByModel(f"{model.name} does not take {wish} at {places}.", field=field)
 
 
 def _check_prompt(order: Order, can: Capabilities) -> None:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from ferrotype.catalogue import Catalogue
+from ferrotype.domain.generation import Generation
 from ferrotype.domain.model import Deployment, Model
 from ferrotype.domain.problems import NoDeployment, Problem, ProviderBusy
 from ferrotype.providers.base import Provider
@@ -51,12 +52,18 @@ class Routing:
         """Names of the connections that may be used."""
         return self.providers.keys()
 
-    def model(self, name: str) -> Model:
-        """The catalogue entry of an accepted generation. Raises NoDeployment when it is gone."""
-        model = self._catalogue.models.get(name)
+    def model(self, generation: Generation) -> Model:
+        """The catalogue entry of an accepted generation, with the deployments that honour its order.
+
+        Raises NoDeployment when there is none any more.
+        """
+        model = self._catalogue.models.get(generation.model)
         if model is None:
-            raise NoDeployment(f"The catalogue no longer has {name}.", field="model")
-        return model
+            raise NoDeployment(f"The catalogue no longer has {generation.model}.", field="model")
+        serving = model.serving(generation.input)
+        if len(serving) == len(model.deployments):
+            return model
+        return model.model_copy(update={"deployments": serving})
 
     def deployments(self, model: Model, avoid: Collection[Key] = ()) -> list[Deployment]:
         """Those that are configured and not to be avoided, in the order of the catalogue."""

@@ -106,7 +106,7 @@ class Run:
         """
         places = Places(self._database, self._engine, self._routing, lease)
         try:
-            deployment = places.take(self._routing.model(generation.model))
+            deployment = places.take(self._routing.model(generation))
         except (Again, Problem):
             return generation
         attempt = self._attempts.new(lease, deployment)
@@ -172,7 +172,7 @@ class Run:
         if fresh and lease.canceled.is_set():
             await self._conclude.canceled(lease, attempt)
             return
-        model = self._routing.model(generation.model)
+        model = self._routing.model(generation)
         try:
             deployment = self._routing.named(model, attempt.provider, attempt.target)
             places.hold(deployment)
@@ -200,7 +200,7 @@ class Run:
         under_way = [a for a in attempts.of_job(tx, lease.job_id) if not ATTEMPT.is_terminal(a.state)]
         if under_way or lease.canceled.is_set() or GENERATION.is_terminal(generation.status):
             return generation, next(iter(under_way), None), False
-        deployment = places.take(self._routing.model(generation.model))
+        deployment = places.take(self._routing.model(generation))
         attempt = self._attempts.new(lease, deployment)
         if generation.status is GenerationState.QUEUED:
             self._started(tx, generation)
@@ -302,9 +302,9 @@ class Run:
 
     async def _follow(self, call: Call) -> None:
         """Watch the call to its end; pictures are announced the moment they exist."""
-        standings, missing = self._routing.standings, None
+        standings, settings, missing = self._routing.standings, self._settings, None
         try:
-            async with aclosing(batches(call, self._settings.cancel_grace)) as events:
+            async with aclosing(batches(call, settings.cancel_grace, settings.generation_timeout)) as events:
                 async for batch in events:
                     prepared, broken = await self._take(call, batch)
                     missing = missing or broken

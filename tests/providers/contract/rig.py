@@ -34,9 +34,9 @@ from ferrotype.sim.options import Failure
 KEY = "test-key-5f2c9a"
 
 
-def png(width: int = 64, height: int = 48) -> bytes:
+def png(width: int = 64, height: int = 48, grey: int = 90) -> bytes:
     """A small true picture."""
-    return bytes((pyvips.Image.black(width, height, bands=3) + 90).cast("uchar").pngsave_buffer())
+    return bytes((pyvips.Image.black(width, height, bands=3) + grey).cast("uchar").pngsave_buffer())
 
 
 def picture(data: bytes | None = None, content_type: str = "image/png") -> InputImage:

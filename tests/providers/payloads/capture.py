@@ -36,7 +36,7 @@ ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 LOCAL_ADDRESS: Final = re.compile(r"https?://(127\.0\.0\.1|localhost):\d+[^\s\"]*")
 #: Pictures of different bytes: each input must be told from the others in a payload.
 PICTURES: Final = [png(64 + 16 * index, 48) for index in range(16)]
-MASK: Final = png(64, 48)
+MASK: Final = png(64, 48, 255)
 
 
 @dataclass(frozen=True)
