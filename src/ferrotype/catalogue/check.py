@@ -35,16 +35,16 @@ def model_faults(
     for name in can.aspect_ratios or []:
         if name not in aspect_ratios:
             yield ("capabilities", "aspect_ratios"), f"there is no aspect ratio {name!r}"
-    declared = {f"format.{name}" for name in can.formats} | {f"params.{name}" for name in can.params}
+    wishes = {f"format.{name}" for name in can.formats} | {f"params.{name}" for name in can.params}
     for index, deployment in enumerate(model.deployments):
         if connections is not None and deployment.provider not in connections:
             path: Path = ("deployments", index, "provider")
             yield path, f"there is no provider {deployment.provider!r}, only {', '.join(sorted(connections))}"
 
 
-        for wish in sorted(set(deployment.cannot) - declared):
+        for wish in sorted(set(deployment.cannot) - wishes):
             yield ("deployments", index, "cannot"), f"the model does not declare {wish} at all"
-    for wish in sorted(declared.intersection(*(each.cannot for each in model.deployments))):
+    for wish in sorted(wishes.intersection(*(each.cannot for each in model.deployments))):
         yield ("deployments",), f"none of them honours {wish}, which the model declares"
 
 
