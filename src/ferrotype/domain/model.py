@@ -36,7 +36,8 @@ class InputLimits(Frozen):
     formats: list[Literal["jpeg", "png", "webp"]] = Field(
         default=["jpeg", "png", "webp"],
         min_length=1,
-        description="What it reads; another is sent as the first that can hold it.",
+        description="What it reads. A picture in another format goes as PNG if it was without loss, else as"
+        " the first of these that can hold it.",
     )
     quality: int = Field(default=90, ge=1, le=100, description="Of a JPEG or WebP that is made to fit.")
     alpha: bool = Field(default=True, description="Whether transparency may be sent.")
