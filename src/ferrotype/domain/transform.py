@@ -1,8 +1,8 @@
 """The parsed transform of a delivery; its canonical form is the cache key.
 
-The query of a picture's URL is read by `transform_query.parse` and written again by `Transform.canonical`: the
-same text for every spelling that gives the same picture. Names and meanings are those that users know from
-sharp and imgproxy:
+The query of a picture's URL is read by `transform_query.parse` and written again by `Transform.canonical`:
+the same text for every spelling that gives the same picture. Names and meanings are those that users know
+from sharp and imgproxy:
 
 | parameter | value | meaning |
 | --- | --- | --- |

@@ -104,7 +104,9 @@ def tidy(values: dict[str, Any], known: Vocabulary) -> Transform:
         )
     if transform.rotate == 0:
         changes["rotate"] = None
-    return replace(transform, **changes)
+    transform = replace(transform, **changes)
+    # Metadata alone changes no picture: the original has its own.
+    return ORIGINAL if transform == replace(ORIGINAL, strip=transform.strip) else transform
 
 
 def _preset(value: str, known: Vocabulary) -> Transform:
