@@ -829,3 +829,33 @@ def test_the_simulator_reads_its_own_options() -> None:
     assert (script.slots, script.health, script.schema, script.outputs) == (3, "DEFUNCT", False, "one")
     with pytest.raises(ValueError, match="health"):
         make({"health": "FINE"})
+
+
+async def test_a_server_that_wants_to_be_left_alone_is(sim: CogSim, hooks: Hooks) -> None:
+    """A short wait is waited for, during which its webhook still wakes the watch; a long one is told."""
+    async with hooked(sim, hooks) as provider:
+        request = order(webhook_url=hooks.url)
+        request_id = await held(sim, provider, request)
+        sim.journal.clear()
+        sim.script.failures = [Failure("*", 429, times=-1, headers={"Retry-After": "60"})]
+        with pytest.raises(ProviderUnavailable) as caught:
+            await watch(provider, request, request_id)
+        assert caught.value.retry_after == 60
+        assert len(sim.journal.entries) == 1
+        sim.script.failures = []
+        release(sim)
+        assert (await watch(provider, request, request_id)).outputs
+
+
+def test_looks_wait_as_long_as_the_server_asks() -> None:
+    clock = ManualClock()
+    told = Told("cog", clock, Pace(first=1.0, factor=1.0, cap=1.0, jitter=0.0, patience=10.0), hooked=True)
+    assert told.pause() == 1.0
+    assert not told.for_long("out of reach", True, 4.0)
+    assert told.pause() == 4.0
+    clock.advance(3.5)
+    assert told.pause() == 1.0
+    assert not told.for_long("out of reach", True, 6.0)
+    assert told.for_long("out of reach", True, 7.0)
+    told.for_long("out of reach", False)
+    assert not told.for_long("out of reach", True, 7.0)

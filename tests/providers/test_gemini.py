@@ -475,7 +475,7 @@ RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s
         (500, "", OutcomeUnknown, None),
         (400, f"[{google(400, 'INVALID_ARGUMENT', 'In a list.')}]", ProviderRejected, None),
         (400, '{"error": "told by a proxy"}', ProviderRejected, None),
-        (307, "", ProviderRejected, None),
+        (307, "", ProviderMisconfigured, None),
     ],
 )  # fmt: skip
 async def test_errors(

@@ -207,7 +207,7 @@ def doctor(data_dir: DataDir = None) -> None:
 
 @app.command()
 def sim(
-    name: Annotated[str, typer.Argument(help="Which simulator; `comfyui`.")],
+    name: Annotated[str, typer.Argument(help="Whose: `comfyui`, `openai` ...; a wrong name lists all.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
     option: Annotated[

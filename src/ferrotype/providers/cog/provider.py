@@ -207,7 +207,7 @@ class CogProvider:
             if seen is Seen.HIDDEN and await self._server.is_idle():
                 seen = Seen.ABSENT
         except ProviderProblem as problem:
-            if told.for_long("out of reach", True):
+            if told.for_long("out of reach", True, problem.retry_after or 0.0):
                 raise ProviderUnavailable(problem.detail, retry_after=problem.retry_after) from None
             return
         told.for_long("out of reach", False)

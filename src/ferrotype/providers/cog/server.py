@@ -23,6 +23,8 @@ from ferrotype.providers.hosted.text import shown
 
 #: Fits no schema of inputs: a PUT with it reads a prediction under way and can start none.
 LOOK: Final[Mapping[str, Any]] = {"input": []}
+#: What a server without a schema says when it is asked for it.
+NO_SCHEMA: Final = b"schema not available"
 #: Pauses in seconds before a 409 counts: the slot of a prediction that just ended is free a moment later.
 SLOT_PAUSES: Final = (0.02, 0.1)
 #: Seconds for which a server's schema and version are believed.
@@ -112,7 +114,8 @@ class Server:
         what = "Reading the schema"
         if self._clock.monotonic() >= self._schema_until:
             reply = await self.api.send(what, "GET", "/openapi.json")
-            if reply.status in (401, 403):
+            has_none = reply.status == 503 and NO_SCHEMA in reply.body
+            if reply.status in (401, 403, 408, 429) or (reply.status >= 500 and not has_none):
                 raise self.api.refused(what, reply)
             self._schema = _input_schema(self.api.decoded(what, reply)) if reply.ok else {}
             self._schema_until = self._clock.monotonic() + BELIEVED_SECONDS

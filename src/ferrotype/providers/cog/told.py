@@ -41,6 +41,7 @@ class Told:
         self._pace = pace
         self._pauses: Iterator[float] = pace.seconds(hooked=hooked)
         self._since: dict[str, float] = {}
+        self._not_before = float("-inf")  # when the server may be asked again
         self._began = clock.monotonic()
         self._fraction = 0.0
         self._read = 0  # entries of the output that were read
@@ -52,15 +53,17 @@ class Told:
 
     def pause(self) -> float:
         """Seconds until the next look."""
-        return next(self._pauses)
+        return max(next(self._pauses), self._not_before - self._clock.monotonic())
 
-    def for_long(self, what: str, so: bool) -> bool:
-        """Whether `what` has been so for longer than a watch is patient."""
+    def for_long(self, what: str, so: bool, wait: float = 0.0) -> bool:
+        """Whether `what` has been so, or will have been after a `wait` that it asks for, for longer than a
+        watch is patient. No look comes before that wait is over."""
         now = self._clock.monotonic()
         if not so:
             self._since.pop(what, None)
             return False
-        return now - self._since.setdefault(what, now) >= self._pace.patience
+        self._not_before = now + wait
+        return now + wait - self._since.setdefault(what, now) >= self._pace.patience
 
     def events(self, state: Mapping[str, Any]) -> list[WatchEvent]:
         """What is new. Raises ProviderFailed for an inline picture that is none."""

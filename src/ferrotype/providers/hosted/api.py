@@ -4,7 +4,7 @@
 | ----------------------------------------- | -------------------------- | ---------------------- |
 | no connection, no such name, TLS          | ProviderUnavailable        | ProviderUnavailable    |
 | the connection breaks later, no answer    | OutcomeUnknown             | ProviderUnavailable    |
-| 401, 402, 403, 404                        | ProviderMisconfigured      | ProviderMisconfigured  |
+| 3xx, 401, 402, 403, 404                   | ProviderMisconfigured      | ProviderMisconfigured  |
 | 400, 405, 413, 415, 422 and other 4xx     | ProviderRejected           | ProviderRejected       |
 | 408, 425, 429 and 503 (Retry-After)       | ProviderBusy               | ProviderBusy           |
 | other 5xx                                 | OutcomeUnknown             | ProviderUnavailable    |
@@ -235,6 +235,8 @@ class Api:
             return ProviderMisconfigured(f"{what}: our account at {self.name} is out of credit (402).{tail}")
         if status == 404:
             return ProviderMisconfigured(f"{what}: {self.name} does not know it (404).{tail}")
+        if status < 400:  # the base address is another one; the key is not carried there
+            return ProviderMisconfigured(f"{what}: {self.name}'s address leads elsewhere ({status}).")
         if status in BUSY:
             return ProviderBusy(
                 f"{what}: {self.name} is busy ({status}).{tail}", retry_after=reply.retry_after

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ferrotype.domain.problems import OutcomeUnknown, ProviderFailed, ProviderProblem
 from ferrotype.imaging.sniff import sniff
-from ferrotype.providers.base import AttemptRequest, Finished, Output, WatchEvent
+from ferrotype.providers.base import AttemptRequest, Finished, Output, Preview, WatchEvent
 from ferrotype.providers.hosted.api import Api
 from ferrotype.providers.hosted.outputs import decoded, read_outputs
 from ferrotype.providers.hosted.sse import server_events
@@ -49,6 +49,7 @@ class Answer:
         self._prices = usd_per_million_tokens
         self._seconds = seconds
         self._made = 0
+        self._flaw: ProviderFailed | None = None  # what is wrong with a picture that was sent
         self._usd: float | None = None
 
     async def events(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[WatchEvent]:
@@ -98,8 +99,7 @@ class Answer:
                     yield self._finished(broken(self._api, value))
                     return
                 if "partial_image" in kind:
-                    preview = await preview_of(_bytes(value))
-                    if preview is not None:
+                    if (preview := await _preview(value)) is not None:
                         yield preview
                     continue
                 for output in self._outputs(value):
@@ -114,7 +114,10 @@ class Answer:
         size = SIZE.fullmatch(str(facts.get("size")))
         self._charge(facts.get("usage"))
         for item in items if isinstance(items, list) else [items]:
-            output = _output(item, self._made, self._api.name, size)
+            try:
+                output = _output(item, self._made, self._api.name, size)
+            except ProviderFailed as flaw:
+                self._flaw, output = flaw, None
             if output is not None:
                 self._made += 1
                 yield output
@@ -137,9 +140,10 @@ class Answer:
     def _finished(self, problem: ProviderProblem | None = None) -> Finished:
         wanted = self._request.num_images
         if not self._made:
-            raise ProviderFailed(f"{self._api.name} made no picture, and did not say why.")
+            raise self._flaw or ProviderFailed(f"{self._api.name} made no picture, and did not say why.")
         if problem is None and self._made < wanted:
-            problem = ProviderFailed(f"{self._api.name} made {self._made} of {wanted} pictures.")
+            words = f"{self._api.name} made {self._made} of {wanted} pictures."
+            problem = ProviderFailed(f"{words} {self._flaw.detail}" if self._flaw else words)
         return Finished(problem=problem, seconds=self._seconds, usd=self._usd)
 
     def _read(self, text: bytes | str) -> Any:
@@ -170,9 +174,20 @@ def _output(item: Any, index: int, provider: str, size: re.Match[str] | None) ->
     return None
 
 
+async def _preview(value: Any) -> Preview | None:
+    """The unfinished picture of an event; None for one that cannot be shown, which is no harm."""
+    try:
+        return await preview_of(_bytes(value))
+    except ProviderFailed:
+        return None
+
+
 def _bytes(item: Any) -> bytes:
+    """The inline picture; some servers make a data URI of it. Raises ProviderFailed for bad base64."""
     text = item.get("b64_json") if isinstance(item, dict) else None
-    return decoded(text) if isinstance(text, str) else b""
+    if not isinstance(text, str):
+        return b""
+    return decoded(text.partition(",")[2] if text.startswith("data:") else text)
 
 
 def _details(usage: Mapping[str, Any], name: str, alone: str) -> dict[str, int]:

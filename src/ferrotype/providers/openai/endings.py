@@ -9,7 +9,7 @@ with FastAPI (vLLM-Omni). Sources: openai-python's `_exceptions.py` and `_base_c
 | moderation_blocked, content_policy_violation, content_filter ... | ProviderRefused |
 | insufficient_quota, billing_hard_limit_reached, model_not_found ... | ProviderMisconfigured |
 | 408, 425, 429, 503 | ProviderBusy; ProviderMisconfigured where waiting is said to be no use |
-| 409, 5xx that the service asks to be sent again | ProviderBusy |
+| 409 that the service asks to be sent again | ProviderBusy |
 | anything else | as `providers/hosted/api.py` says |
 """
 
@@ -105,7 +105,8 @@ def refused(api: Api, what: str, reply: Reply) -> ProviderProblem:
         return ProviderMisconfigured(f"{what}: {api.name} does not serve our account so.{tail}")
     if reply.status in BUSY and again == "false":
         return ProviderMisconfigured(f"{what}: {api.name} will not, now or later ({reply.status}).{tail}")
-    if reply.status in BUSY or (again == "true" and (reply.status == 409 or reply.status >= 500)):
+    # A 5xx may come of work that was done and is charged, whatever it says of sending it again.
+    if reply.status in BUSY or (again == "true" and reply.status == 409):
         return ProviderBusy(
             f"{what}: {api.name} is busy ({reply.status}).{tail}", retry_after=_retry_after(reply)
         )

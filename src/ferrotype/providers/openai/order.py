@@ -13,6 +13,7 @@ naming several files `image[]`; vLLM-Omni's `docs/serving/image_edit_api.md`; Lo
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ async def order_of(request: AttemptRequest, options: Options) -> Order:
     worded = replace(request, prompt=prompt_of(request))
     send = as_data_uri if options.pictures == "data_uri" else as_base64
     fields: dict[str, Any] = {"model": request.target, "prompt": worded.prompt}
+    if names_pictures(options.template):
+        worded = replace(worded, mask=await _mask(request, options))
     fields |= await fill(options.template, worded, send)
     if options.response_format is not None:
         fields["response_format"] = options.response_format
@@ -64,12 +67,27 @@ async def order_of(request: AttemptRequest, options: Options) -> Order:
 
 def names_pictures(template: Mapping[str, Any]) -> bool:
     """Whether the template itself says where the pictures go."""
-    return not PICTURES.isdisjoint(PLACEHOLDER.findall(json.dumps(template)))
+    names = PLACEHOLDER.findall(json.dumps(template))
+    return not PICTURES.isdisjoint(name.partition(".")[0] for name in names)
 
 
 async def as_base64(image: InputImage) -> str:
     """An input picture as base64 alone: LocalAI knows no data URIs."""
     return base64.b64encode(await image.read()).decode()
+
+
+async def _mask(request: AttemptRequest, options: Options) -> InputImage | None:
+    """The order's mask in the server's form, for JSON."""
+    if request.mask is None or not request.images:
+        return request.mask
+    made = await mask_of(request, await request.images[0].read(), transparent=options.mask == "transparent")
+    assert made is not None
+    png: bytes = made
+
+    async def read() -> bytes:
+        return png
+
+    return replace(request.mask, content_type="image/png", sha256=hashlib.sha256(png).hexdigest(), read=read)
 
 
 async def _form(request: AttemptRequest, options: Options, fields: Mapping[str, Any]) -> aiohttp.FormData:

@@ -1,16 +1,13 @@
-"""The models of the simulated Replicate: their input schemas, how an input is checked, what it asks for.
+"""The models of the simulated Replicate, with their input schemas.
 
-Schemas are those of the models' API pages and, for FLUX schnell and dev, of their published predictor.
+Schemas are those of the models' API pages and, where there is one, of their published predictor.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-
-from ferrotype.sim.hosted import Work
 
 Schema = dict[str, Any]
 
@@ -30,15 +27,6 @@ ASPECTS: Final = {
     "4:3": (1152, 896),
     "9:16": (768, 1344),
     "9:21": (640, 1536),
-}
-#: Pixels of the longer side to which FLUX brings an input picture.
-MAX_SIDE: Final = 1440
-FORMS: Final = {"webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG", "png": "PNG"}
-TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
 }
 
 
@@ -62,8 +50,13 @@ def _bounds(low: float | None, high: float | None) -> Schema:
     return {name: bound for name, bound in (("minimum", low), ("maximum", high)) if bound is not None}
 
 
+def _one_of(*choices: int, default: int) -> Schema:
+    return {"type": "integer", "enum": list(choices), "default": default}
+
+
 FILE: Final = _text(format="uri")
 FLAG: Final[Schema] = {"type": "boolean", "default": False}
+ON: Final[Schema] = {"type": "boolean", "default": True}
 _OUTPUTS: Final[Schema] = {
     "num_outputs": _whole(1, 4, default=1),
     "seed": _whole(),
@@ -82,18 +75,25 @@ _FLUX: Final[Schema] = {
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`output`: a `list` of addresses, `one` address, or one `data` URI. Official ones hide their version."""
+    """`output`: a `list` of addresses, `one` address, or one `data` URI. Official ones hide their version.
+
+    `sized`: how large its pictures are: as `flux` makes them, as is `asked`, or as its `source` is; the input
+    `factor` multiplies both sides. `pinned` is its real version's id.
+    """
 
     name: str
     properties: Schema
     required: tuple[str, ...] = ("prompt",)
     output: Literal["list", "one", "data"] = "list"
     official: bool = True
+    sized: Literal["flux", "asked", "source"] = "flux"
+    factor: str = ""
+    pinned: str = ""
 
     @property
     def version(self) -> str:
         """The id of its only version, 64 hexadecimal digits."""
-        return hashlib.sha256(self.name.encode()).hexdigest()
+        return self.pinned or hashlib.sha256(self.name.encode()).hexdigest()
 
     def openapi(self) -> Schema:
         """Its schema as versions show it."""
@@ -172,6 +172,152 @@ _ALL: Final = (
         required=("prompt", "image"),
         output="one",
     ),
+    Model(
+        "nightmareai/real-esrgan",
+        {"image": FILE, "scale": _number(0, 10, default=4), "face_enhance": FLAG},
+        required=("image",),
+        output="one",
+        sized="source",
+        factor="scale",
+        pinned="f121d640bd286e1fdc67f9799164c1d5be36ff74576ee11c803ae5b665dd46aa",
+    ),
+    Model(
+        "philz1337x/clarity-upscaler",
+        {
+            "image": FILE,
+            "mask": FILE,
+            "prompt": _text(default="masterpiece, best quality, highres"),
+            "negative_prompt": _text(default="(worst quality, low quality, normal quality:2)"),
+            "scale_factor": _number(default=2),
+            "dynamic": _number(1, 50, default=6),
+            "creativity": _number(0, 1, default=0.35),
+            "resemblance": _number(0, 3, default=0.6),
+            "tiling_width": _one_of(*range(16, 257, 16), default=112),
+            "tiling_height": _one_of(*range(16, 257, 16), default=144),
+            "sd_model": _text(default="juggernaut_reborn.safetensors [338b85bc4f]"),
+            "scheduler": _text(default="DPM++ 3M SDE Karras"),
+            "num_inference_steps": _whole(1, 100, default=18),
+            "seed": _whole(default=1337),
+            "downscaling": FLAG,
+            "downscaling_resolution": _whole(default=768),
+            "lora_links": _text(default=""),
+            "custom_sd_model": _text(default=""),
+            "sharpen": _number(0, 10, default=0),
+            "handfix": _choice("disabled", "hands_only", "image_and_hands", default="disabled"),
+            "pattern": FLAG,
+            "output_format": _choice("webp", "jpg", "png", default="png"),
+        },
+        required=("image",),
+        official=False,
+        sized="source",
+        factor="scale_factor",
+        pinned="dfad41707589d68ecdccd1dfa600d55a208f9310748e44bfe35b4a6291453d5e",
+    ),
+    Model(
+        "tencentarc/gfpgan",
+        {
+            "img": FILE,
+            "version": _choice("v1.2", "v1.3", "v1.4", "RestoreFormer", default="v1.4"),
+            "scale": _number(default=2),
+        },
+        required=("img",),
+        output="one",
+        official=False,
+        sized="source",
+        factor="scale",
+        pinned="0fbacf7afc6c144e5be9767cff80f25aff23e52b0708f17e20f9879b2f21516c",
+    ),
+    Model(
+        "sczhou/codeformer",
+        {
+            "image": FILE,
+            "codeformer_fidelity": _number(0, 1, default=0.5),
+            "background_enhance": ON,
+            "face_upsample": ON,
+            "upscale": _whole(default=2),
+        },
+        required=("image",),
+        output="one",
+        official=False,
+        sized="source",
+        factor="upscale",
+        pinned="cc4956dd26fa5a7185d5660cc9100fab1b8070a1d1654a8bb5eb6d443b020bb2",
+    ),
+    Model(
+        "zsxkib/ic-light",
+        {
+            "subject_image": FILE,
+            "prompt": _text(),
+            "appended_prompt": _text(default="best quality"),
+            "negative_prompt": _text(default="lowres, bad anatomy, bad hands, cropped, worst quality"),
+            "width": _one_of(*range(256, 1025, 64), default=512),
+            "height": _one_of(*range(256, 1025, 64), default=640),
+            "steps": _whole(1, 100, default=25),
+            "cfg": _number(1, 32, default=2),
+            "highres_scale": _number(1, 3, default=1.5),
+            "highres_denoise": _number(0.1, 1, default=0.5),
+            "lowres_denoise": _number(0.1, 1, default=0.9),
+            "light_source": _choice(
+                "None", "Left Light", "Right Light", "Top Light", "Bottom Light", default="None"
+            ),
+            "seed": _whole(),
+            "number_of_images": _whole(1, 12, default=1),
+            "output_format": _choice("webp", "jpg", "png", default="webp"),
+            "output_quality": _whole(0, 100, default=80),
+        },
+        required=("subject_image", "prompt"),
+        official=False,
+        sized="asked",
+        factor="highres_scale",
+        pinned="d41bcb10d8c159868f4cfbd7c6a2ca01484f7d39e4613419d5952c61562f1ba7",
+    ),
+    Model(
+        "851-labs/background-remover",
+        {
+            "image": FILE,
+            "threshold": _number(default=0),
+            "reverse": FLAG,
+            "background_type": _text(default="rgba"),
+            "format": _text(default="png"),
+        },
+        required=("image",),
+        output="one",
+        official=False,
+        sized="source",
+        pinned="a029dff38972b5fda4ec5d75d7d1cd25aeff621d2cf4946a41055d7db66b80bc",
+    ),
+    Model(
+        "bria/remove-background",
+        {
+            "image": FILE,
+            "image_url": _text(),
+            "preserve_partial_alpha": ON,
+            "content_moderation": FLAG,
+        },
+        required=(),
+        output="one",
+        sized="source",
+        pinned="75311b285fb392db04196e36ce3b5b347b674e47ff3e8d1b3839dba67d63858e",
+    ),
+    Model(
+        "bria/generate-background",
+        {
+            "image": FILE,
+            "image_url": _text(),
+            "bg_prompt": _text(),
+            "ref_image_url": _text(),
+            "ref_image_file": FILE,
+            "negative_prompt": _text(),
+            "sync": ON,
+            "refine_prompt": ON,
+            "original_quality": FLAG,
+            "content_moderation": FLAG,
+            "seed": _whole(),
+        },
+        required=(),
+        sized="source",
+        pinned="3a1f29aee18799a08d64a8ad8277d7beba24747595f1e191cc7c9f043e0eec7c",
+    ),
     Model("acme/portraits", _FLUX, official=False),
     Model("acme/inline", _FLUX, output="data", official=False),
 )
@@ -180,96 +326,3 @@ VERSIONS: Final = {model.version: model for model in _ALL}
 #: Deployments by `owner/name`, and the model that each runs.
 DEPLOYMENTS: Final = {"acme/fast-flux": MODELS["black-forest-labs/flux-schnell"]}
 FREE: Final = Model("acme/unknown", {}, required=(), official=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A field that breaks its rule, in the service's words."""
-
-    type: str
-    field: str
-    description: str
-
-    def line(self) -> str:
-        """Its line in the problem's `detail`."""
-        return f"- {self.field}: {self.description}\n" if self.field else f"- {self.description}\n"
-
-
-def wrong_body(body: Any, allowed: tuple[str, ...]) -> list[Wrong]:
-    """What is wrong with the request's top level, where unknown fields are not allowed."""
-    if not isinstance(body, dict):
-        return [Wrong("invalid_type", "", "Invalid type. Expected: object, given: null")]
-    found = [
-        Wrong("required", "", f"{name} is required")
-        for name in ("input", "version")
-        if name in allowed and name not in body
-    ]
-    for name in body:
-        if name not in allowed:
-            words = f"Additional property {name} is not allowed"
-            found.append(Wrong("additional_property_not_allowed", "", words))
-    if "input" in body and not isinstance(body["input"], dict):
-        found.append(Wrong("invalid_type", "input", _typed("object", body["input"])))
-    return found
-
-
-def wrong_input(model: Model, given: Mapping[str, Any]) -> list[Wrong]:
-    """What is wrong with a model's input; keys that its schema does not know are let through."""
-    found = [
-        Wrong("required", "input", f"{name} is required") for name in model.required if name not in given
-    ]
-    for name, value in given.items():
-        rules = model.properties.get(name)
-        if rules is not None:
-            found.extend(_wrong(name, value, rules))
-    return found
-
-
-def _wrong(name: str, value: Any, rules: Schema) -> Iterator[Wrong]:
-    field, kind = f"input.{name}", rules["type"]
-    fits = isinstance(value, TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
-    if not fits:
-        yield Wrong("invalid_type", field, _typed(kind, value))
-        return
-    if "enum" in rules and value not in rules["enum"]:
-        choices = ", ".join(f'"{choice}"' for choice in rules["enum"])
-        yield Wrong("enum", field, f"{name} must be one of the following: {choices}")
-    if "minimum" in rules and value < rules["minimum"]:
-        yield Wrong("number_gte", field, f"Must be greater than or equal to {rules['minimum']}")
-    if "maximum" in rules and value > rules["maximum"]:
-        yield Wrong("number_lte", field, f"Must be less than or equal to {rules['maximum']}")
-    if rules.get("format") == "uri" and not value.startswith(("http://", "https://", "data:")):
-        yield Wrong("format", field, "Does not match format 'uri'")
-
-
-def _typed(expected: str, value: Any) -> str:
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
-    return f"Invalid type. Expected: {expected}, given: {names.get(type(value), 'null')}"
-
-
-def describe(work: Work, model: Model, given: Mapping[str, Any], source: tuple[int, int] | None) -> None:
-    """Write into `work` what the input asks for; `source` is the size of the input picture in pixels."""
-    values = {name: rules["default"] for name, rules in model.properties.items() if "default" in rules}
-    values |= given
-    work.prompt = str(values.get("prompt", ""))
-    work.seed = _int(values.get("seed"), 0)
-    work.count = min(max(_int(values.get("num_outputs"), 1), 1), 10)
-    work.form = FORMS.get(str(values.get("output_format", "png")), "PNG")
-    work.width, work.height = _size(values, source)
-
-
-def _size(values: Mapping[str, Any], source: tuple[int, int] | None) -> tuple[int, int]:
-    aspect = str(values.get("aspect_ratio", ""))
-    if source is not None and aspect != "custom":
-        scale = min(1.0, MAX_SIDE / max(source))
-        width, height = (max(16, round(side * scale / 16) * 16) for side in source)
-        return width, height
-    if aspect in ASPECTS:
-        width, height = ASPECTS[aspect]
-        half = values.get("megapixels") == "0.25"
-        return (width // 2, height // 2) if half else (width, height)
-    return _int(values.get("width"), 1024), _int(values.get("height"), 1024)
-
-
-def _int(value: Any, default: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else default

@@ -21,17 +21,8 @@ from aiohttp import web
 from ferrotype.sim.hosted import HostedScript, HostedSim, Work
 from ferrotype.sim.replicate import wire
 from ferrotype.sim.replicate.hooks import EVENTS, Hooks
-from ferrotype.sim.replicate.models import (
-    DEPLOYMENTS,
-    FREE,
-    MISSING_VERSION,
-    MODELS,
-    VERSIONS,
-    Model,
-    describe,
-    wrong_body,
-    wrong_input,
-)
+from ferrotype.sim.replicate.inputs import describe, wrong_body, wrong_input
+from ferrotype.sim.replicate.models import DEPLOYMENTS, FREE, MISSING_VERSION, MODELS, VERSIONS, Model
 from ferrotype.sim.replicate.script import ReplicateScript
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -42,7 +33,7 @@ SHORTEST: Final = 5
 #: The fields of a prediction request that are not `version`.
 FIELDS: Final = ("input", "stream", "webhook", "webhook_events_filter")
 #: Where models take their input picture, the first that is given counts.
-PICTURES: Final = ("image", "input_image", "img", "redux_image", "image_prompt")
+PICTURES: Final = ("image", "input_image", "img", "subject_image", "redux_image", "image_prompt")
 
 
 class ReplicateSim(HostedSim):

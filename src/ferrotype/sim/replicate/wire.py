@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from ferrotype.sim.hosted import Work
-from ferrotype.sim.replicate.models import Wrong
+from ferrotype.sim.replicate.inputs import Wrong
 from ferrotype.sim.replicate.script import ReplicateScript
 
 NSFW: Final = "The input or output was flagged as sensitive. Please try again with different inputs. (E005)"
