@@ -76,6 +76,17 @@ def problem_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+COLUMNS = (
+    "provider",
+    "operations",
+    "progress",
+    "previews",
+    "cancel",
+    "reattach",
+    "look-up",
+    "idempotent submit",
+    "webhooks",
+)
 CANCEL = {
     "yes": "yes",
     "queued": "while it waits",
@@ -90,16 +101,16 @@ def providers() -> str:
     lines = [
         "# Providers",
         "",
-        "One model name can be served by several deployments at several providers. A provider is configured by",
-        "its own variables, or any number of times under names of your own ([CONFIGURATION.md](CONFIGURATION.md)",
-        "lists them; the page of each provider has examples). What happens when one of them fails is told in",
-        "[ROUTING.md](ROUTING.md). Written by `make docs` from the registry and the catalogue; a test fails when",
-        "it is out of date.",
+        "One model name can be served by several deployments at several providers. A provider is configured",
+        "by its own variables, or any number of times under names of your own",
+        "([CONFIGURATION.md](CONFIGURATION.md) lists them; the page of each provider has examples). What happens",
+        "when one of them fails is told in [ROUTING.md](ROUTING.md). Written by `make docs` from the registry",
+        "and the catalogue; a test fails when it is out of date.",
         "",
         "## What each can do",
         "",
-        "| provider | operations | progress | previews | cancel | reattach | look-up | idempotent submit | webhooks |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {' | '.join(COLUMNS)} |",
+        f"| {' | '.join('---' for _ in COLUMNS)} |",
     ]
     for name, kind in KINDS.items():
         can = kind.traits
@@ -128,12 +139,12 @@ def providers() -> str:
         "- **operations**: those of the shipped catalogue; your own `models.toml` may deploy others.",
         "- **progress**, **previews**: told while the picture is being made, where the model does.",
         "- **cancel**: `by closing the connection` means that the service may work and charge on.",
-        "- **reattach**: after a crash or restart the call is followed by its id. Without it the outcome of a call",
-        "  under way is unknown then: the hold is released, and the caller is told.",
+        "- **reattach**: after a crash or restart the call is followed by its id. Without it the outcome of a",
+        "  call under way is unknown then: the hold is released, and the caller is told.",
         "- **look-up**: a call whose answer was lost is found again by the id that we gave it.",
         "- **idempotent submit**: the same call sent twice runs once, by the service's own promise.",
-        "- **webhooks**: the service calls back when `FERROTYPE_PUBLIC_URL` is set; polling goes on beside them,",
-        "  seldom. Cog can be reattached to and looked up when `COG_WEBHOOK_SECRET` is set as well.",
+        "- **webhooks**: the service calls back when `FERROTYPE_PUBLIC_URL` is set; polling goes on beside",
+        "  them, seldom. Cog can be reattached to and looked up when `COG_WEBHOOK_SECRET` is set as well.",
         "",
         "## What each operation is served by",
         "",

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import pyvips
 
 from ferrotype.domain.event import EVENT_TYPES
+from ferrotype.domain.model import InputLimits
+from ferrotype.imaging.prescale import plan
+from ferrotype.services.inputs import stated
 from tests.docs.pages import DOCS, PAGES
 from tests.flows.harness import Client
 
@@ -21,6 +26,16 @@ def test_every_event_is_documented() -> None:
     text = (DOCS / "API.md").read_text(encoding="utf-8")
     for type in EVENT_TYPES:
         assert f"`{type}`" in text, type
+
+
+def test_every_fact_of_input_pictures_is_documented() -> None:
+    section = (DOCS / "API.md").read_text(encoding="utf-8").split("## Input pictures")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert rows == list(InputLimits.model_fields)
+    (example,) = json.loads(re.findall(r"```json\n(.*?)```", section, re.DOTALL)[0])
+    picture = pyvips.Image.black(6000, 4000).jpegsave_buffer()
+    limits = InputLimits(max_pixels=4_194_304, max_side=3000)
+    assert example == stated("…", plan(picture, limits))
 
 
 async def test_every_route_is_documented(client: Client) -> None:

@@ -113,7 +113,11 @@ class Catalogue:
             raise UnsupportedByModel(
                 f"No model serves the operation {operation!r}.", field="operation", limit=served
             )
-        raise NoDeployment(f"No configured provider serves the operation {operation!r}.", field="operation")
+        reasons = {
+            reason for name, reason in self.missing.items() if operation in self.models[name].operations
+        }
+        text = f"No configured provider serves the operation {operation!r}."
+        raise NoDeployment(" ".join([text, *sorted(reasons)]), field="operation")
 
 
 @dataclass(frozen=True, slots=True)

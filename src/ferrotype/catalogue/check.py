@@ -41,7 +41,6 @@ def model_faults(
             path: Path = ("deployments", index, "provider")
             yield path, f"there is no provider {deployment.provider!r}, only {', '.join(sorted(connections))}"
 
-
         for wish in sorted(set(deployment.cannot) - wishes):
             yield ("deployments", index, "cannot"), f"the model does not declare {wish} at all"
     for wish in sorted(wishes.intersection(*(each.cannot for each in model.deployments))):

@@ -25,6 +25,9 @@ from ferrotype.config import ConfigError, load, read_toml
 from ferrotype.domain.clock import SystemClock
 from ferrotype.providers.base import Provider
 from ferrotype.providers.comfyui import ComfyUISettings, Library
+from ferrotype.providers.local import LocalSettings
+from ferrotype.providers.local.trial import trial
+from ferrotype.providers.local.weights import INSTALL, TARGETS, lacking
 from ferrotype.providers.registry import open_providers
 
 #: So long a provider is waited for.
@@ -168,6 +171,23 @@ async def _provider(provider: Provider, kind: str) -> Finding:
     return Finding("ok", text) if health.ok else Finding("fail", text, f"check its address and key ({page})")
 
 
+async def _local_models(settings: AppSettings) -> list[Finding]:
+    """Whether the extra is here; if it is, each of its models makes a tiny picture."""
+    reasons = {reason for target in TARGETS if (reason := lacking(target)) is not None}
+    if reasons:
+        return [Finding("warn", f"none that enlarge and restyle here: {' '.join(sorted(reasons))}", INSTALL)]
+    local = settings.connections["local"].settings
+    assert isinstance(local, LocalSettings)
+    tried = await trial(local)
+    findings = [
+        Finding("fail", f"{target}: {fault}", INSTALL.replace("install", "install --force-reinstall"))
+        for target, fault in tried.items()
+        if fault is not None
+    ]
+    workers = f"workers: {local.local_workers}, of {local.threads} threads and {local.memory / 2**30:.1f} GiB"
+    return findings or [Finding("ok", f"{', '.join(tried)}; {workers}")]
+
+
 async def _workflows(settings: AppSettings) -> list[Finding]:
     """Every ComfyUI workflow template, and that those of the catalogue exist."""
     folders = {
@@ -210,5 +230,6 @@ CHECKS: Final[dict[str, Callable[[AppSettings], Awaitable[list[Finding]]]]] = {
     "server": _server,
     "catalogue": _catalogue,
     "workflows": _workflows,
+    "local models": _local_models,
     "providers": _providers,
 }

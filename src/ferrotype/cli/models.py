@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ferrotype.app.settings import load_settings
 from ferrotype.catalogue import load_catalogue
@@ -25,7 +25,8 @@ def show(*, as_json: bool, data_dir: Path | None) -> None:
     if as_json:
         print(json.dumps([model.model_dump(by_alias=True) for model in catalogue.models.values()], indent=2))
         return
-    table = Table("model", "operations", "class", "credits", "providers", "usable")
+    name = Column("model", no_wrap=True)  # it is what orders are to say
+    table = Table(name, "operations", "class", "credits", "providers", "usable")
     for model in catalogue.models.values():
         providers = [deployment.provider for deployment in model.deployments]
         usable = any(provider in configured for provider in providers)
@@ -38,8 +39,9 @@ def show(*, as_json: bool, data_dir: Path | None) -> None:
             "[green]yes[/]" if usable else "[dim]no[/]",
         )
     Console().print(table)
-    for name, reason in catalogue.missing.items():
-        Console(soft_wrap=True, highlight=False).print(f"{name} cannot be used yet. {escape(reason)}")
+    for reason in dict.fromkeys(catalogue.missing.values()):
+        names = ", ".join(name for name, why in catalogue.missing.items() if why == reason)
+        Console(soft_wrap=True, highlight=False).print(f"{names} cannot be used yet. {escape(reason)}")
 
 
 def check(path: Path | None) -> None:

@@ -20,6 +20,7 @@ from ferrotype.providers.base import (
     Started,
     WatchEvent,
 )
+from ferrotype.providers.hosted.text import shown
 from ferrotype.providers.illustrator import CREDIT, illustrate
 from ferrotype.providers.local.encode import encode
 
@@ -85,10 +86,12 @@ class Drawings:
         except _Canceled:
             raise ProviderInterrupted("The drawing was stopped.") from None
         except (ValueError, OSError, RuntimeError, pyvips.Error) as error:
-            raise ProviderFailed(f"The drawing failed: {error}") from error
+            raise ProviderFailed(f"The drawing failed: {shown(error)}") from error
         finally:
             canceled.set()
             self._cancels.pop(request_id, None)
+            drawing.cancel()
+            drawing.add_done_callback(lambda _: drawing.cancelled() or drawing.exception())
 
     def cancel(self, request_id: str) -> None:
         """Stop that drawing, if it is one of these."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Final
 
 from ferrotype.domain.problems import (
     ProviderInterrupted,
@@ -31,10 +31,10 @@ MAX_SIDE: Final = 16_383
 MIB: Final = 1024 * 1024
 #: Bytes that a worker needs for any picture, and for each pixel of the result beyond that (measured for every
 #: format, with a tenth over; docs/providers/local.md).
-BASE: Final = 192 * MIB
-UPSCALE_OPAQUE: Final = 14
-UPSCALE_ALPHA: Final = 28
-RESTYLE_ANY: Final = 300
+BASE: Final = 256 * MIB
+UPSCALE_OPAQUE: Final = 16
+UPSCALE_ALPHA: Final = 30
+RESTYLE_ANY: Final = 330
 
 
 class Models:
@@ -43,7 +43,7 @@ class Models:
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
         self.workers = Workers(settings)
-        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._calls: dict[str, asyncio.Task[float]] = {}
 
     @property
     def under_way(self) -> int:
@@ -59,7 +59,8 @@ class Models:
         reason = missing(request.target)
         if reason is not None:
             raise ProviderMisconfigured(reason)
-        await self._order(request)
+        _check_pictures(request)
+        await self._size(request)
 
     async def watch(self, request: AttemptRequest, request_id: str) -> AsyncGenerator[WatchEvent, None]:
         """Do it. Closing the iterator ends the work; raises what `Workers.run` does, and
@@ -73,8 +74,7 @@ class Models:
                 yield event
             if work.cancelled():
                 raise ProviderInterrupted("The work was stopped.")
-            await work
-            yield Finished()
+            yield Finished(seconds=await work)
         finally:
             self._calls.pop(request_id, None)
             work.cancel()
@@ -87,21 +87,42 @@ class Models:
 
     async def close(self) -> None:
         """End every call and every process."""
-        for work in self._calls.values():
+        calls = list(self._calls.values())
+        for work in calls:
             work.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)  # one may be about to start a process
         await self.workers.close()
 
-    async def _work(self, request: AttemptRequest, events: asyncio.Queue[WatchEvent | None]) -> None:
-        order, pictures = await self._order(request)
+    async def _work(self, request: AttemptRequest, events: asyncio.Queue[WatchEvent | None]) -> float:
+        """Seconds that a worker had it."""
+        _check_pictures(request)
+        width, height = await self._size(request)
+        order = {
+            "target": request.target,
+            "params": dict(request.params),
+            "width": width,
+            "height": height,
+            "format": request.format,
+        }
+        pictures = [await image.read() for image in request.images]
         if position := self.workers.position:
             events.put_nowait(Queued(position))
+        now = asyncio.get_running_loop().time
+        started = now()
+
+        def begun() -> None:
+            nonlocal started
+            started = now()
+            events.put_nowait(Started())
+
         made = await self.workers.run(
             order,
             pictures,
             request.timeout,
-            lambda: events.put_nowait(Started()),
+            begun,
             lambda fraction: events.put_nowait(Progress(fraction)),
         )
+        seconds = now() - started
         events.put_nowait(
             Output(
                 index=0,
@@ -111,27 +132,18 @@ class Models:
                 height=made.height,
             )
         )
+        return seconds
 
-    async def _order(self, request: AttemptRequest) -> tuple[dict[str, Any], list[bytes]]:
-        """What a worker is told, and the input pictures. Raises ProviderRejected."""
-        if not request.images:
-            raise ProviderRejected("An input picture is needed.", field="image")
-        pictures = [await image.read() for image in request.images]
+    async def _size(self, request: AttemptRequest) -> tuple[int, int]:
+        """Width and height of the result. Raises ProviderRejected where it may not be that large, or its
+        work would not fit in a worker's memory."""
         if request.target == RESTYLE:
-            _check_style(request)
             size, per_pixel = (request.width, request.height), RESTYLE_ANY
         else:
-            original, alpha = await asyncio.to_thread(_header, pictures[0])
+            original, alpha = await asyncio.to_thread(_header, await request.images[0].read())
             size, per_pixel = self._enlarged(original, request), UPSCALE_ALPHA if alpha else UPSCALE_OPAQUE
         self._check_memory(size, per_pixel)
-        order = {
-            "target": request.target,
-            "params": dict(request.params),
-            "width": size[0],
-            "height": size[1],
-            "format": request.format,
-        }
-        return order, pictures
+        return size
 
     def _enlarged(self, size: tuple[int, int], request: AttemptRequest) -> tuple[int, int]:
         scale = request.params.get("scale")
@@ -163,9 +175,11 @@ class Models:
             )
 
 
-def _check_style(request: AttemptRequest) -> None:
+def _check_pictures(request: AttemptRequest) -> None:
     style, pictures = request.params.get("style"), len(request.images)
-    if (style is None) == (pictures == 1) or pictures > 2:
+    if not pictures:
+        raise ProviderRejected("An input picture is needed.", field="image")
+    if request.target == RESTYLE and ((style is None) == (pictures == 1) or pictures > 2):
         raise ProviderRejected(
             "Either params.style or a second picture says in which style to paint.", field="params.style"
         )
@@ -176,5 +190,7 @@ def _header(data: bytes) -> tuple[tuple[int, int], bool]:
     try:
         image = open_image(data, kind_of(head_of(data)[0]))
         return shown_size(image), bool(image.hasalpha())
-    except (RequestProblem, VipsError) as error:
-        raise ProviderRejected(f"The input picture cannot be read: {error}", field="image") from None
+    except RequestProblem as problem:
+        raise ProviderRejected(problem.detail, field="image") from None
+    except VipsError:
+        raise ProviderRejected("The input picture is damaged or cut short.", field="image") from None

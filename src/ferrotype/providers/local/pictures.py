@@ -37,9 +37,11 @@ def decode(data: bytes, size: tuple[int, int] | None = None) -> Picture:
     """The first frame of any accepted picture, upright; where a `size` is asked for, the middle of it at
     exactly that width and height.
 
-    Raises UnsupportedMedia, and VipsError where it is damaged.
+    Raises UnsupportedMedia, and VipsError where it is damaged or cut short.
     """
     kind = kind_of(head_of(data)[0])
+    # Without this what is missing would be black, and enlarged for minutes.
+    open_image(data, kind, access="sequential", fail_on="error").avg()
     header = open_image(data, kind)
     image = scaled(data, kind, *shown_size(header))
     if size is not None and size != (image.width, image.height):

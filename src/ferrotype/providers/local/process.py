@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from ferrotype.domain.problems import Problem, ProviderFailed, from_json
+from ferrotype.domain.problems import Problem, ProviderFailed, ProviderTimeout, from_json
 from ferrotype.providers.local.frames import pack, receive
 
 #: What a worker gets of our environment. It decodes pictures of strangers: keys are none of its business.
@@ -30,6 +30,11 @@ PASSED_ON: Final = (
     "TMPDIR",
     "VIRTUAL_ENV",
 )
+#: Seconds without a word after which a worker hangs: a tile, or the encoding of the largest picture, takes a
+#: fraction of it on the slowest machines.
+SILENCE: Final = 300.0
+#: Seconds that one which closed its pipes has to end.
+LAST_BREATH: Final = 2.0
 #: Lines of its standard error that are kept for the log.
 LAST_WORDS: Final = 20
 
@@ -102,23 +107,29 @@ class Worker:
     ) -> Made:
         """Have one picture made.
 
-        Raises the worker's problem, and ProviderFailed when it dies of it. When this is cancelled the worker
-        works on, and has to be killed.
+        Raises the worker's problem, ProviderFailed when it dies of it, and ProviderTimeout when it hangs.
+        When this is cancelled the worker works on, and has to be killed.
         """
         try:
-            for piece in pack(order, pictures):
-                self._stdin.write(piece)
-                await self._stdin.drain()
+            async with asyncio.timeout(SILENCE):
+                for piece in pack(order, pictures):
+                    self._stdin.write(piece)
+                    await self._stdin.drain()
             while True:
-                message, bodies = await receive(self._stdout)
+                async with asyncio.timeout(SILENCE):
+                    message, bodies = await receive(self._stdout)
                 if message["tell"] == "progress":
                     on_progress(float(message["fraction"]))
                 elif message["tell"] == "made":
                     return Made(bodies[0], message["content_type"], message["width"], message["height"])
                 else:
                     raise from_json(message["problem"])
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        except TimeoutError:
+            raise ProviderTimeout(f"The worker has not said a word for {SILENCE:g} s.") from None
+        except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._death() from None
+        except (asyncio.LimitOverrunError, ValueError, LookupError, TypeError):
+            raise ProviderFailed("The worker talks nonsense.") from None
 
     def kill(self) -> None:
         """End it now, whatever it does."""
@@ -136,7 +147,11 @@ class Worker:
         return code
 
     async def _death(self) -> Problem:
-        self.kill()  # it closed its pipes, or talks nonsense
+        # It ends by itself, which tells more, if it has not only closed its pipes.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_BREATH):
+                await self._process.wait()
+        self.kill()
         code = await self.ended()
         log.warning("a local worker died", code=code, words=list(self._words))
         if code < 0:

@@ -23,7 +23,7 @@ from ferrotype.providers.connections import Kind
 from ferrotype.providers.local.drawing import Drawings
 from ferrotype.providers.local.models import Models
 from ferrotype.providers.local.settings import LocalSettings
-from ferrotype.providers.local.weights import TARGETS, missing
+from ferrotype.providers.local.weights import INSTALL, TARGETS, lacking, missing
 
 ILLUSTRATOR: Final = "illustrator"
 
@@ -66,10 +66,10 @@ class LocalProvider:
         raise ProviderFailed("Pictures of the local provider have no origin.")
 
     async def health(self) -> Health:
-        reasons = {reason for target in TARGETS if (reason := missing(target)) is not None}
+        reasons = {reason for target in TARGETS if (reason := lacking(target)) is not None}
         detail = "draws in this process; enlarges and restyles in workers"
         if reasons:
-            detail = f"draws in this process; does not enlarge or restyle: {'; '.join(sorted(reasons))}"
+            detail = f"draws in this process. {' '.join(sorted(reasons))} To enlarge and restyle: {INSTALL}"
         return Health(ok=True, detail=detail, queue_length=self._drawings.under_way + self._models.under_way)
 
     async def close(self) -> None:

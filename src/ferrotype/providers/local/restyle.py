@@ -8,7 +8,7 @@ arXiv:1705.06830); the art upscaler then brings that to the size asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -47,7 +47,7 @@ LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 Tell = Callable[[float], None]
 
 
-@cache
+@lru_cache(maxsize=2)  # the pair
 def session(file: File, threads: int) -> Any:
     """A network, loaded. Raises FileNotFoundError."""
     options = onnxruntime.SessionOptions()

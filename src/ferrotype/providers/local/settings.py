@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -13,11 +15,8 @@ from ferrotype.providers.connections import ProviderSettings
 MIB: Final = 1024 * 1024
 #: More is of no use to any of the models within their bounds.
 MOST_MEMORY: Final = 4096 * MIB
-#: Where Linux says how much memory a container may have, of either version of control groups.
-CGROUP_LIMITS: Final = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+#: More threads have nothing to do within one tile.
+MOST_THREADS: Final = 16
 
 
 class LocalSettings(ProviderSettings):
@@ -48,7 +47,7 @@ class LocalSettings(ProviderSettings):
     @property
     def threads(self) -> int:
         """Threads of one worker: the cores, shared by the workers."""
-        return max(1, cores() // self.local_workers)
+        return max(1, min(MOST_THREADS, cores() // self.local_workers))
 
     @property
     def memory(self) -> int:
@@ -57,13 +56,27 @@ class LocalSettings(ProviderSettings):
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this machine has, or this container."""
+    """Bytes of memory that this machine has, or what this process may use of it."""
     found = [MOST_MEMORY * 2]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for path in CGROUP_LIMITS:
-        try:
-            found.append(int(path.read_text()))
-        except (OSError, ValueError):  # no such file, or it says `max`
-            continue
-    return min(found)
+    return min(found + list(group_limits()))
+
+
+def group_limits(root: Path = Path("/")) -> Iterator[int]:
+    """The bounds of the control groups that this process is in, of a container or a service, in bytes."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers in ("", "memory"):  # version 2, version 1
+            top = root / "sys/fs/cgroup" / controllers
+            name = "memory.limit_in_bytes" if controllers else "memory.max"
+            folder = top / group.lstrip("/")
+            for each in (folder, *folder.parents):
+                if not each.is_relative_to(top):
+                    break
+                with suppress(OSError, ValueError):  # no such file, or it says `max`
+                    yield int((each / name).read_text())

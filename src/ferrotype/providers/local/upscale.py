@@ -7,7 +7,7 @@ format of ncnn: input `data`, output `output`, both RGB from 0 to 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +56,7 @@ class Network:
         return np.array(out).transpose(1, 2, 0)
 
 
-@cache
+@lru_cache(maxsize=1)  # another one is loaded within a tenth of a second
 def network(target: str, scale: int, threads: int) -> Network:
     """The network of that target. Raises FileNotFoundError and OSError."""
     param, weights = (part.find() for part in parts(UPSCALERS[target][scale]))

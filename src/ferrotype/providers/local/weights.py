@@ -67,17 +67,23 @@ def parts(base: File) -> tuple[File, File]:
 
 
 def missing(target: str) -> str | None:
-    """What has to be installed before that target can be served, in words; None when nothing is missing."""
+    """What has to be installed before that target can be served, and how; None when nothing is missing."""
+    reason = lacking(target)
+    return None if reason is None else f"{reason} Install it with {INSTALL}"
+
+
+def lacking(target: str) -> str | None:
+    """Which package or file of that target is not there, in words; None when all are."""
     if target in UPSCALERS:
         runtime, files = "ncnn", [part for base in UPSCALERS[target].values() for part in parts(base)]
     else:
         runtime, files = "onnxruntime", [STYLES_NETWORK, PREDICT_NETWORK, TRANSFORM_NETWORK]
     for module in (runtime, "numpy"):
         if find_spec(module) is None:
-            return f"The package {module} is not installed: {INSTALL}"
+            return f"The package {module} is not installed."
     for file in files:
         try:
             file.find()
         except FileNotFoundError as error:
-            return f"{error} Mend it with {INSTALL}"
+            return str(error)
     return None

@@ -2,7 +2,8 @@
 
 `python -m ferrotype.providers.local.worker THREADS MEMORY`; frames.py tells what goes through its pipes.
 It is nicer than the server, may use MEMORY bytes, is the first to go when the machine has no memory left,
-and ends as soon as its standard input does, also in the middle of a picture: the server has died then.
+and ends as soon as its standard input does, also in the middle of a picture: the server has died then. A
+SIGINT or SIGTERM that it gets together with the server leaves it alone: the server may let its work end.
 """
 
 from __future__ import annotations
@@ -20,8 +21,14 @@ from ferrotype.domain.problems import Problem, ProviderFailed, ProviderRejected
 from ferrotype.providers.local.frames import pack, read
 
 NICE: Final = 10
-#: Address space beyond MEMORY for what is mapped later: the code of the runtimes, and what is never touched.
-SLACK: Final = 256 * 1024 * 1024
+MIB: Final = 1024 * 1024
+#: Address space beyond MEMORY for what is mapped later: the code of the runtimes, and what is never touched,
+#: such as most of the stack that each thread of each runtime has.
+SLACK: Final = 256 * MIB
+STACKS: Final = 2 * 16 * MIB
+
+#: How libvips and onnxruntime say that they got no memory.
+NO_MEMORY: Final = ("out of memory", "bad_alloc", "bad allocation", "Failed to allocate")
 
 Orders = queue.SimpleQueue[tuple[dict[str, Any], list[bytes]]]
 
@@ -31,35 +38,39 @@ def main(threads: int, memory: int) -> None:
     # Native libraries print to descriptor 1 as they like: the frames have one of their own.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which lets work end
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C; a service manager that tells the whole group
+        signal.signal(number, signal.SIG_IGN)
     _yield_to_others()
     orders: Orders = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, orders), daemon=True).start()
     from ferrotype.providers.local.making import make
 
-    _bound_memory(memory)
-    while True:
-        order, pictures = orders.get()
+    def tell(fraction: float) -> None:
+        _send(out, {"tell": "progress", "fraction": fraction})
 
-        def tell(fraction: float) -> None:
-            _send(out, {"tell": "progress", "fraction": fraction})
-
+    def serve(order: dict[str, Any], pictures: list[bytes]) -> None:
         try:
             made, body = make(order, pictures, threads, tell)
-            _send(out, {"tell": "made", **made}, [body])
         except ProviderRejected as problem:
             _send(out, {"tell": "problem", "problem": problem.to_json()})
         except Exception as error:
             _send(out, {"tell": "problem", "problem": _problem(error).to_json()})
-            raise
-        finally:
-            del pictures
+            raise  # its words for the log; the server starts another
+        else:
+            _send(out, {"tell": "made", **made}, [body])
+
+    _bound_memory(memory + threads * STACKS)
+    while True:
+        serve(*orders.get())
 
 
 def _problem(error: Exception) -> Problem:
-    if isinstance(error, MemoryError):
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, MemoryError) or any(sign in text for sign in NO_MEMORY):
         return ProviderFailed("The picture needs more memory than a worker may use.")
-    return ProviderFailed(f"The model failed: {error}")
+    if isinstance(error, ImportError | OSError):
+        return ProviderFailed(f"The model cannot be loaded: {text}")
+    return ProviderFailed(f"The model failed: {text}")
 
 
 def _listen(stream: BinaryIO, orders: Orders) -> None:
@@ -94,7 +105,9 @@ def _bound_memory(memory: int) -> None:
         return
     limit = pages * os.sysconf("SC_PAGE_SIZE") + SLACK + memory
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
+    if hard >= 0:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 if __name__ == "__main__":

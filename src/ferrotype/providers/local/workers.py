@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ferrotype.domain.problems import ProviderRejected, ProviderTimeout
+from ferrotype.domain.problems import ProviderRejected, ProviderTimeout, ProviderUnavailable
 from ferrotype.providers.local.process import Made, Worker
 from ferrotype.providers.local.settings import LocalSettings
 
@@ -21,6 +21,7 @@ class Workers:
         self._idle: dict[Worker, asyncio.TimerHandle] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._waiting = 0
+        self._closed = False
 
     @property
     def position(self) -> int:
@@ -44,7 +45,8 @@ class Workers:
         when its turn comes.
 
         Cancelling this ends the work. Raises the worker's problem, ProviderFailed when the worker dies, and
-        ProviderTimeout when it has worked for so many `seconds`.
+        ProviderTimeout when it hangs, or has worked for so many `seconds`. ProviderUnavailable once all
+        was closed.
         """
         self._waiting += 1
         try:
@@ -52,6 +54,8 @@ class Workers:
         finally:
             self._waiting -= 1
         try:
+            if self._closed:
+                raise ProviderUnavailable("The workers have been closed.")
             on_start()
             async with asyncio.timeout(seconds):
                 return await self._work(order, pictures, on_progress)
@@ -61,7 +65,8 @@ class Workers:
             self._seats.release()
 
     async def close(self) -> None:
-        """End all of them, and wait for it."""
+        """End all of them, and wait for it; there will be no others."""
+        self._closed = True
         for worker in list(self._all):
             worker.kill()
         await asyncio.gather(*self._ends)
