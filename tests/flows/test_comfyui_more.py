@@ -289,7 +289,7 @@ async def test_a_large_input_reaches_the_provider_within_the_limits(
     (got,) = sent(sim)
     assert size(got) == expected
     (name,) = (path.name for path in sim.folders.input.glob("ferrotype_*"))
-    if expected == (800, 600):
+    if expected == (800, 600) and form != "gif":  # which is nothing that models read
         assert got == data
     else:
         kind = {"jpeg": "jpg", "gif": "png"}.get(form, form)

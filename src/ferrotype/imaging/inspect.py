@@ -62,14 +62,8 @@ def inspect(
             limit=limits.max_upload_bytes,
         )
     kind = kind_of(head, field)
-    if kind.loader == "pngload":  # libvips cannot even say how large the largest ones claim to be
-        _check_size(*_png_size(head), 1, limits, field)
     try:
-        image = open_image(source, kind)
-        frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
-        _check_size(image.width, image.height, frames, limits, field)
-        if image.bands > MAX_BANDS:
-            raise InvalidField(f"The picture has {image.bands} channels.", field=field, limit=MAX_BANDS)
+        image, frames = open_bounded(source, kind, limits, field)
         if verify:
             _decode(source, kind, frames, field)
         width, height = shown_size(image)
@@ -86,6 +80,24 @@ def inspect(
         )
     except VipsError:
         raise damaged(kind, field) from None
+
+
+def open_bounded(
+    source: Source, kind: ImageType, limits: ImagingSettings, field: str = "image"
+) -> tuple[Image, int]:
+    """The picture with only its header read, and how many frames it has.
+
+    Raises InvalidField when it breaks a limit of pixels, side, frames or channels, VipsError when there is
+    no header that can be read.
+    """
+    if kind.loader == "pngload":  # libvips cannot even say how large the largest ones claim to be
+        _check_size(*_png_size(head_of(source)[0]), 1, limits, field)
+    image = open_image(source, kind)
+    frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    _check_size(image.width, image.height, frames, limits, field)
+    if image.bands > MAX_BANDS:
+        raise InvalidField(f"The picture has {image.bands} channels.", field=field, limit=MAX_BANDS)
+    return image, frames
 
 
 def peek(source: Source) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ def is_srgb(profile: bytes) -> bool:
     """True when colours mean the same with the profile as without; False for what cannot be read."""
     try:
         return _is_srgb(profile)
-    except (struct.error, ValueError, TypeError, OverflowError):
+    except (struct.error, ValueError, TypeError, ArithmeticError):
         return False  # TypeError: a negative base to a broken power is a complex number
 
 

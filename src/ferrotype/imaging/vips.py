@@ -14,12 +14,14 @@ from typing import Any, Final
 import pyvips
 
 from ferrotype.domain.problems import InvalidField, UnsupportedMedia
+from ferrotype.imaging.profile import is_srgb
 from ferrotype.imaging.sniff import ACCEPTED, HEAD, ImageType, sniff
 
 #: Bytes, or the file that holds them.
 Source = bytes | Path
 Image = Any  # pyvips brings no types
 VipsError: Final[type[Exception]] = pyvips.Error
+PROFILE: Final = "icc-profile-data"
 
 pyvips.concurrency_set(1)
 pyvips.cache_set_max(0)
@@ -74,24 +76,29 @@ def scaled(source: Source, kind: ImageType, width: int, height: int, *, size: st
     """The first frame within `width` x `height`, upright, in 8-bit sRGB, without a profile.
 
     `size` is libvips's: `down` never enlarges and keeps the proportions, `force` gives exactly the
-    size. JPEG and WebP shrink while they are decoded. Nothing is decoded before the result is used.
-    Raises VipsError.
+    size. JPEG and WebP shrink while they are decoded. Nothing is decoded before the result is used,
+    unless the picture is turned. Raises VipsError.
     """
     header = open_image(source, kind)
     shown = shown_size(header)
     image = open_image(
-        source, kind, access="sequential", **_shrink_on_load(kind, min(shown[0] / width, shown[1] / height))
+        source, kind, access="sequential", **shrink_on_load(kind, min(shown[0] / width, shown[1] / height))
     )
     image = image.thumbnail_image(width, height=height, size=size)
-    if image.get_typeof("icc-profile-data"):  # now, on few pixels: on all of them it costs more than the rest
+    if not has_srgb(header):  # now, on few pixels: on all of them it costs more than the rest
         image = image.icc_transform("srgb", embedded=True, input_profile="srgb")
     return image.colourspace("srgb").cast("uchar")
 
 
-def _shrink_on_load(kind: ImageType, factor: float) -> dict[str, float]:
-    """Loader options that leave at least a factor of two to the good resampler, as vipsthumbnail does."""
+def has_srgb(image: Image) -> bool:
+    """Whether its colours need no profile to be understood: it has none, or one that says sRGB."""
+    return not image.get_typeof(PROFILE) or is_srgb(image.get(PROFILE))
+
+
+def shrink_on_load(kind: ImageType, factor: float, *, left: float = 2.0) -> dict[str, float]:
+    """Loader options that leave at least a factor of `left` to the good resampler; vipsthumbnail leaves two."""
     if kind.loader == "jpegload":
-        return {"shrink": min(8, 2 ** int(math.log2(factor / 2)))} if factor >= 4 else {}
+        return {"shrink": min(8, 2 ** int(math.log2(factor / left)))} if factor >= 2 * left else {}
     if kind.loader == "webpload":
         return {"scale": 2 / factor} if factor > 2 else {}
     return {}

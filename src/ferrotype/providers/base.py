@@ -25,7 +25,9 @@ from ferrotype.domain.problems import Problem
 class InputImage:
     """A picture that goes to the provider; its bytes are read only when they are sent.
 
-    `notes` are those of the attempt that made it, if one did (`Finished.notes`).
+    `content_type` is that of the bytes. `sha256` is a name for them: their hash, or where they are a copy
+    that was made to fit the model, a hash of the original's and of what was made of it. `notes` are those
+    of the attempt that made it, if one did (`Finished.notes`).
     """
 
     asset_id: str
@@ -47,7 +49,8 @@ class AttemptRequest:
     the first picture's, further ones of the same call count on from it; `params` were
     checked against the model's capabilities and carry its defaults.
     `webhook_url` is where the provider may tell of changes (only a Hooked one is given it). `timeout` is in
-    seconds, after which a call that still runs there is of no use to anybody.
+    seconds, after which a call that still runs there is of no use to anybody: a provider tells its service so
+    where it can, and whoever watches has the call stopped in any case.
     """
 
     attempt_id: str

@@ -1,38 +1,27 @@
-"""Input pictures of an order: asset ids, data URIs and URLs all become assets."""
+"""Input pictures of an order: kept as assets, and sent as the model reads them."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Any, Final, ParamSpec, TypeVar
-from urllib.parse import unquote_to_bytes
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database
 from ferrotype.domain.asset import Asset
-from ferrotype.domain.ids import is_id
-from ferrotype.domain.model import Capabilities
+from ferrotype.domain.model import InputLimits
 from ferrotype.domain.order import Order
-from ferrotype.domain.problems import InvalidField, OriginProblem, Overloaded, TooLarge
-from ferrotype.domain.states import AssetState
-from ferrotype.imaging.inspect import inspect
-from ferrotype.imaging.pool import ImagingPool
-from ferrotype.imaging.prescale import fit, prescale
-from ferrotype.imaging.settings import ImagingSettings
-from ferrotype.net.http import Http
+from ferrotype.domain.problems import InvalidField, NotFound
+from ferrotype.imaging.prescale import Plan, plan
 from ferrotype.providers.base import InputImage
+from ferrotype.services.copies import Copies
 from ferrotype.services.originals import Originals
+from ferrotype.services.references import References
 from ferrotype.services.uploads import Checked, Uploads
 
-DATA: Final = "data:"
-#: What `prescale` writes in its own format; everything else becomes PNG.
-PRESCALED_TYPES: Final = ("image/jpeg", "image/webp")
-
-P = ParamSpec("P")
-T = TypeVar("T")
+MASK: Final = "mask"
 
 
 class Inputs:
@@ -42,120 +31,98 @@ class Inputs:
         self,
         database: Database,
         originals: Originals,
+        references: References,
         uploads: Uploads,
-        http: Http,
-        pool: ImagingPool,
-        limits: ImagingSettings,
+        copies: Copies,
     ) -> None:
         self._database = database
         self._originals = originals
+        self._references = references
         self._uploads = uploads
-        self._http = http
-        self._pool = pool
-        self._limits = limits
-        self._max_bytes = limits.max_upload_bytes
+        self._copies = copies
 
-    async def collect(self, order: Order, account_id: str) -> dict[str, Any]:
-        """`images` and `mask` as asset ids.
+    async def collect(self, order: Order, account_id: str, limits: InputLimits) -> dict[str, Any]:
+        """`images` and `mask` as asset ids, and `inputs`: how each goes to a model with those `limits`, the
+        mask last.
 
         Every reference is checked before the first is kept, so that one bad reference leaves nothing
         behind. Raises InvalidField, UnsupportedMedia or TooLarge naming the field.
         """
         named = [("image", order.image)] if order.image else []
         named += [(f"images.{index}", reference) for index, reference in enumerate(order.images)]
-        named += [("mask", order.mask)] if order.mask else []
-        found = [(field, await self._resolve(field, reference, account_id)) for field, reference in named]
+        named += [(MASK, order.mask)] if order.mask else []
+        found = [(field, await self._references.find(field, text, account_id)) for field, text in named]
+        plans: list[Plan] = []
+        for field, item in found:
+            data = item.data if isinstance(item, Checked) else await self._bytes(field, item)
+            mask = field == MASK
+            size = (plans[0].sent_width, plans[0].sent_height) if mask and plans else None
+            plans.append(await asyncio.to_thread(plan, data, limits, mask=mask, size=size, field=field))
         ids = [
-            (field, item if isinstance(item, str) else (await self._uploads.keep(item, account_id)).id)
-            for field, item in found
+            (await self._uploads.keep(item, account_id)).id if isinstance(item, Checked) else item.id
+            for _, item in found
         ]
         return {
-            "images": [asset_id for field, asset_id in ids if field != "mask"],
-            "mask": next((asset_id for field, asset_id in ids if field == "mask"), None),
+            "images": [asset_id for asset_id, how in zip(ids, plans, strict=True) if not how.mask],
+            "mask": next((asset_id for asset_id, how in zip(ids, plans, strict=True) if how.mask), None),
+            "inputs": [stated(asset_id, how) for asset_id, how in zip(ids, plans, strict=True)],
         }
 
-    async def size(self, asset_id: str) -> tuple[int, int]:
-        """Width and height of a picture in pixels, as shown."""
-        asset = await self._database.read(lambda tx: assets.get(tx, asset_id))
-        assert asset is not None
-        return await self._size(asset)
+    async def open(
+        self, inputs: list[dict[str, Any]], limits: InputLimits
+    ) -> tuple[list[InputImage], InputImage | None]:
+        """The pictures and the mask of a generation as a provider takes them; `inputs` is what it
+        tells of them.
 
-    async def open(self, asset_ids: Sequence[str], can: Capabilities) -> tuple[InputImage, ...]:
-        """The pictures as a provider takes them: within the model's limits for inputs.
-
-        The asset stays as it is; a smaller copy is made each time that the bytes are read.
+        The asset stays as it is: a copy that fits is made when its bytes are read.
         """
-        found = [await self._database.read(lambda tx, id=id: assets.get(tx, id)) for id in asset_ids]  # type: ignore[misc]
-        return tuple([await self._input(asset, can) for asset in found if asset is not None])
+        images = [await self._input(facts, limits) for facts in inputs if facts["role"] != MASK]
+        masks = [await self._input(facts, limits) for facts in inputs if facts["role"] == MASK]
+        return images, next(iter(masks), None)
 
-    async def _input(self, asset: Asset, can: Capabilities) -> InputImage:
-        content_type, sha256 = asset.content_type or "", asset.sha256 or ""
-
-        async def read() -> bytes:
-            return await self._originals.read(asset.id)
-
-        if can.inputs.max_pixels is None and can.inputs.max_side is None:
-            return InputImage(asset.id, content_type, sha256, read)
-        width, height = await self._size(asset)
-        max_pixels = can.inputs.max_pixels or width * height
-        max_side = can.inputs.max_side or max(width, height)
-        if fit(width, height, max_pixels, max_side) == (width, height):
-            return InputImage(asset.id, content_type, sha256, read)
-
-        async def read_smaller() -> bytes:
-            data = await read()
-            return await self._patiently(prescale, data, max_pixels, max_side) or data
-
+    async def _input(self, facts: Mapping[str, Any], limits: InputLimits) -> InputImage:
+        asset_id = str(facts["asset_id"])
+        asset = await self._database.read(lambda tx: assets.get(tx, asset_id))
+        if asset is None:
+            raise NotFound(f"There is no asset {asset_id}.")
+        how = _planned(facts, limits)
+        sha256 = asset.sha256 or asset_id
+        if not how.rewritten:
+            return InputImage(asset_id, how.content_type, sha256, partial(self._originals.read, asset_id))
         # The bytes do not exist yet: what they are made from stands for them, and is as unique.
-        recipe = f"{sha256} within {max_pixels} and {max_side}"
-        smaller_type = content_type if content_type in PRESCALED_TYPES else "image/png"
-        return InputImage(asset.id, smaller_type, hashlib.sha256(recipe.encode()).hexdigest(), read_smaller)
+        name = hashlib.sha256(f"{sha256} {how.recipe}".encode()).hexdigest()
+        return InputImage(asset_id, how.content_type, name, partial(self._copies.read, asset_id, name, how))
 
-    async def _size(self, asset: Asset) -> tuple[int, int]:
-        if asset.width is not None and asset.height is not None:
-            return asset.width, asset.height
-        # Its header did not tell, and what is found out behind the answer has not been yet.
-        info = await self._patiently(inspect, await self._originals.read(asset.id), self._limits)
-        return info.width, info.height
-
-    async def _patiently(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A call in the imaging pool that waits while the pool is full: the order was accepted already."""
-        while True:
-            try:
-                return await self._pool.run(call, *args, **kwargs)
-            except Overloaded as busy:
-                await asyncio.sleep(busy.retry_after or 1)
-
-    async def _resolve(self, field: str, reference: str, account_id: str) -> str | Checked:
-        """An asset id as it is, anything else as a checked picture."""
-        if is_id(reference):
-            asset = await self._database.read(lambda tx: assets.get(tx, reference))
-            if asset is None or asset.account_id != account_id:
-                raise InvalidField(f"There is no asset {reference}.", field=field)
-            if asset.state is not AssetState.READY:
-                raise InvalidField(f"Asset {reference} is {asset.state}, not ready.", field=field)
-            return reference
-        if reference[: len(DATA)].lower() == DATA:
-            return await self._uploads.check(self._decode(field, reference), field=field)
-        if reference.lower().startswith(("http://", "https://")):
-            return await self._uploads.check(await self._fetch(field, reference), field=field)
-        raise InvalidField("An input is an asset id, an http(s) URL or a data URI.", field=field)
-
-    def _decode(self, field: str, uri: str) -> bytes:
-        head, comma, body = uri.partition(",")
-        if not comma:
-            raise InvalidField("The data URI has no comma.", field=field)
-        if len(body) * 3 // 4 > self._max_bytes:
-            raise TooLarge("The data URI is too large.", field=field, limit=self._max_bytes)
+    async def _bytes(self, field: str, asset: Asset) -> bytes:
         try:
-            if head.lower().endswith(";base64"):
-                return base64.b64decode(unquote_to_bytes(body), validate=True)
-            return unquote_to_bytes(body)
-        except (binascii.Error, ValueError):
-            raise InvalidField("The data URI is not valid base64.", field=field) from None
+            return await self._originals.read(asset.id)
+        except NotFound as problem:
+            raise InvalidField(problem.detail, field=field) from None
 
-    async def _fetch(self, field: str, url: str) -> bytes:
-        try:
-            return await self._http.read(url, max_bytes=self._max_bytes, field=field)
-        except OriginProblem as problem:
-            raise InvalidField(f"The URL cannot be fetched: {problem.detail}", field=field) from None
+
+def stated(asset_id: str, how: Plan) -> dict[str, Any]:
+    """What a generation tells of an input; from it the same plan is made again."""
+    return {
+        "asset_id": asset_id,
+        "role": MASK if how.mask else "image",
+        "width": how.width,
+        "height": how.height,
+        "sent_width": how.sent_width,
+        "sent_height": how.sent_height,
+        "sent_content_type": how.content_type,
+        "rewritten": how.rewritten,
+    }
+
+
+def _planned(facts: Mapping[str, Any], limits: InputLimits) -> Plan:
+    return Plan(
+        width=facts["width"],
+        height=facts["height"],
+        sent_width=facts["sent_width"],
+        sent_height=facts["sent_height"],
+        content_type=facts["sent_content_type"],
+        rewritten=facts["rewritten"],
+        quality=limits.quality,
+        alpha=limits.alpha,
+        mask=facts["role"] == MASK,
+    )

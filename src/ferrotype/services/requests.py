@@ -103,8 +103,8 @@ class Requests:
         count: int,
     ) -> AttemptRequest:
         """The request of an attempt. Raises NotFound when an input is gone."""
-        order, can = generation.input, model.capabilities
-        masks = [order["mask"]] if order["mask"] else []
+        order = generation.input
+        images, mask = await self._inputs.open(order["inputs"], model.capabilities.inputs)
         return attempt_request(
             self._catalogue,
             model,
@@ -114,8 +114,8 @@ class Requests:
             operation=generation.operation,
             first=first,
             count=count,
-            images=[await self._noted(image) for image in await self._inputs.open(order["images"], can)],
-            mask=next(iter(await self._inputs.open(masks, can)), None),
+            images=[await self._noted(image) for image in images],
+            mask=mask,
             timeout=self._timeout,
             webhook_url=self._hook_url(deployment.provider, attempt.id),
         )
