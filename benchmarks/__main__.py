@@ -8,7 +8,7 @@ import time
 
 import uvloop
 
-from benchmarks import batch, exists_to_served, memory_hit, submit_to_provider
+from benchmarks import batch, chaos, exists_to_served, memory_hit, prescale, submit_to_provider
 from benchmarks.report import Others, console, load, render, save, show
 
 BENCHMARKS = {
@@ -16,6 +16,8 @@ BENCHMARKS = {
     "submit_to_provider": submit_to_provider.measure,
     "batch": batch.measure,
     "memory_hit": memory_hit.measure,
+    "prescale": prescale.measure,
+    "chaos": chaos.measure,
 }
 #: Above this the machine is busy with something else and figures mean little.
 QUIET = 0.7

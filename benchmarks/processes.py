@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
 
+PORTS = itertools.count(os.getpid())
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -26,10 +30,16 @@ OURS = ("FERROTYPE_", "COMFYUI_", "DATABASE_URL")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the kernel gives to outgoing connections: nothing takes
+    it before its process listens there, or while that is dead."""
+    while True:
+        port = 10_000 + next(PORTS) % 10_000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 @asynccontextmanager
@@ -48,7 +58,7 @@ async def process(
     clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
     pin = [] if core is None else ["taskset", "-c", str(core)]
     log = folder / f"{port}.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: ASYNC220 - starting takes a millisecond
             [*pin, *command],
             cwd=folder,
@@ -66,6 +76,35 @@ async def process(
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+class Mortal:
+    """A process that can be killed and started again, with the same command, port and folder."""
+
+    def __init__(
+        self, command: Sequence[str], *, port: int, folder: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self._make = partial(process, command, port=port, folder=folder, env=env)
+        self._stack = AsyncExitStack()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Returns once it listens."""
+        self._child = await self._stack.enter_async_context(self._make())
+
+    def send(self, number: signal.Signals) -> None:
+        """Sent to it while it runs."""
+        assert self._child is not None
+        self._child.send_signal(number)
+
+    async def kill(self) -> None:
+        """SIGKILL: it has no last word."""
+        self.send(signal.SIGKILL)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Ends it in the ordinary way, if it runs."""
+        await self._stack.aclose()
 
 
 async def _listening(child: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -275,6 +275,8 @@ class Books(RuleBasedStateMachine):
             assert (generation.status is GenerationState.SUCCEEDED) == bool(standing)
             if generation.status is GenerationState.FAILED:
                 assert generation.error is not None
+            if len(standing) < len(made):  # whenever their bytes were lost
+                assert "never arrived" in str(generation.error)
 
     def _of(self) -> dict[str, str]:
         return {"of_generation": self.generation_id}

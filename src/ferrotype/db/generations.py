@@ -81,6 +81,11 @@ def move(
     tx.execute(_UPDATE, {"generation_id": generation.id, **values})
 
 
+def explain(tx: Transaction, generation: Generation, error: dict[str, Any]) -> None:
+    """Write what is missing of a generation that has ended."""
+    tx.execute(_UPDATE, {"generation_id": generation.id, "error": error})
+
+
 def find_key(tx: Transaction, account_id: str, key: str) -> tuple[str, str, datetime] | None:
     """(body hash, generation id, created at) of an idempotency key."""
     row = tx.execute(

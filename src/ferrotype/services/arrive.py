@@ -15,7 +15,7 @@ from ferrotype.domain.states import AssetState, GenerationState, JobState
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.imaging.inspect import peek
 from ferrotype.services import credits
-from ferrotype.services.conclude import never_arrived
+from ferrotype.services.conclude import calls_of, outcome
 from ferrotype.services.ingest import delivered
 from ferrotype.services.journal import Journal
 from ferrotype.services.settings import ServiceSettings
@@ -91,7 +91,8 @@ class Arrive:
             self.lose(tx, asset, dict(error))
 
     def lose(self, tx: Transaction, asset: Asset, error: dict[str, Any]) -> None:
-        """The bytes will never come: give the money back, say so, and fail a generation left with nothing."""
+        """The bytes will never come: give the money back, say so, and fail a generation left with nothing.
+        Of one that has not ended yet its end will tell."""
         assets.move(tx, asset, AssetState.FAILED)
         assert asset.generation_id is not None
         generation = generations.get(tx, asset.generation_id, lock=True)
@@ -99,8 +100,12 @@ class Arrive:
         now = self._clock.now()
         credits.release_asset(tx, generation, asset, now)
         self._journal.record(tx, "failed", generation.id, asset_id=asset.id, error=error)
-        left = assets.states(tx, generation.id)
-        if generation.status is GenerationState.SUCCEEDED and set(left) == {AssetState.FAILED}:
-            problem = never_arrived()
-            generations.move(tx, generation, GenerationState.FAILED, now, error=problem.to_json())
-            self._journal.record(tx, "failed", generation.id, error=problem.to_json())
+        if generation.status is not GenerationState.SUCCEEDED:
+            return
+        standing, why = outcome(tx, generation, calls_of(tx, generation))
+        assert why is not None
+        if standing:
+            generations.explain(tx, generation, why)
+        else:
+            generations.move(tx, generation, GenerationState.FAILED, now, error=why)
+            self._journal.record(tx, "failed", generation.id, error=why)

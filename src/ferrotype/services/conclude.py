@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, select
 
 from ferrotype.db import assets, attempts, generations
 from ferrotype.db.database import Database, Transaction
@@ -85,9 +85,15 @@ class Conclude:
 
         await self._database.write(story)
 
-    async def failed(self, lease: Lease, attempt: Attempt | None, problem: Problem) -> None:
+    async def failed(
+        self,
+        lease: Lease,
+        attempt: Attempt | None,
+        problem: Problem,
+        attempt_ending: AttemptState = AttemptState.FAILED,
+    ) -> None:
         """The job cannot be done."""
-        await self._ended(lease, attempt, AttemptState.FAILED, JobState.FAILED, problem.to_json())
+        await self._ended(lease, attempt, attempt_ending, JobState.FAILED, problem.to_json())
 
     async def canceled(self, lease: Lease, attempt: Attempt | None) -> None:
         """The provider call has ended because somebody asked for it."""
@@ -156,20 +162,15 @@ class Conclude:
         """End the generation once all its jobs have ended."""
         if GENERATION.is_terminal(generation.status):
             return
-        rows = tx.execute(JOBS, {"of_generation": generation.id}).all()
-        states = [JobState(row.state) for row in rows]
-        if not all(state in JOB.terminal for state in states):
+        calls = calls_of(tx, generation)
+        if not all(JobState(call.state) in JOB.terminal for call in calls):
             return
-        pictures = assets.states(tx, generation.id)
-        standing = sum(state is not AssetState.FAILED for state in pictures)
-        errors = [row.error for row in rows if row.error]
-        error = _summary(generation, standing, errors)
+        standing, error = outcome(tx, generation, calls)
         now = self._clock.now()
         if standing:
             generations.move(tx, generation, GenerationState.SUCCEEDED, now, error=error)
             self._journal.record(tx, "succeeded", generation.id, images=standing)
-        elif errors or pictures:
-            error = error or never_arrived().to_json()
+        elif error is not None:
             generations.move(tx, generation, GenerationState.FAILED, now, error=error)
             self._journal.record(tx, "failed", generation.id, error=error)
         else:
@@ -177,9 +178,30 @@ class Conclude:
             self._journal.record(tx, "canceled", generation.id)
 
 
-def never_arrived() -> Problem:
-    """Of a generation whose pictures exist at the provider and nowhere else, for ever."""
-    return OriginUnavailable("The provider made pictures and the bytes of none ever arrived.")
+def calls_of(tx: Transaction, generation: Generation) -> Sequence[Row[Any]]:
+    """The generation's jobs that call providers."""
+    calls: Sequence[Row[Any]] = tx.execute(JOBS, {"of_generation": generation.id}).all()
+    return calls
+
+
+def outcome(
+    tx: Transaction, generation: Generation, calls: Iterable[Row[Any]]
+) -> tuple[int, dict[str, Any] | None]:
+    """(pictures that stand, the generation's `error`) once all its calls have ended. The error tells of those
+    that made less than they should and of pictures whose bytes were lost, before or after the end."""
+    pictures = assets.states(tx, generation.id)
+    lost = sum(state is AssetState.FAILED for state in pictures)
+    errors = [call.error for call in calls if call.error]
+    if lost:
+        errors.append(_never_arrived(lost).to_json())
+    standing = len(pictures) - lost
+    return standing, _summary(generation, standing, errors)
+
+
+def _never_arrived(pictures: int) -> Problem:
+    """Of pictures that exist at the provider and nowhere else, for ever."""
+    what = "a picture whose bytes" if pictures == 1 else f"{pictures} pictures whose bytes"
+    return OriginUnavailable(f"The provider made {what} never arrived.")
 
 
 def _summary(generation: Generation, standing: int, errors: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 
@@ -39,7 +39,7 @@ from ferrotype.engine.backoff import backoff
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.providers.base import Finished, Found, Lookup, Output, Preview, Progress, WatchEvent
 from ferrotype.services.attempts import Attempts
-from ferrotype.services.call import Call, Stopped, batches, submit
+from ferrotype.services.call import Call, Ended, Stopped, batches, submit
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.costs import usd_of
 from ferrotype.services.ingest import Ingest
@@ -144,6 +144,8 @@ class Run:
             await self._conclude.again(lease, at, again.problem)
         except Stopped:
             await self._conclude.canceled(lease, None)
+        except Ended:
+            pass
         except Problem as problem:
             await self._conclude.failed(lease, None, problem)
         finally:
@@ -223,10 +225,8 @@ class Run:
         if found is Lookup.ABSENT:
             await self._never_ran(call, AttemptLost("The provider never accepted the call."))
             return False
-        await self._unknown(
-            call, OutcomeUnknown("No answer came and the provider cannot tell whether it ran.")
-        )
-        return False
+        unknown = OutcomeUnknown("No answer came and the provider cannot tell whether it ran.")
+        return await self._unknown(call, unknown)
 
     async def _begin(self, call: Call, places: Places) -> Call:
         """Submit the attempt; where it surely did not run, go on to the model's other deployments."""
@@ -274,8 +274,7 @@ class Run:
             raise
         except Problem as problem:
             self._routing.standings.record(call.deployment, problem)
-            await self._attempts.end(call, AttemptState.FAILED, problem)
-            raise
+            await self._over(call, problem, AttemptState.FAILED)
         await self._attempts.checkpoint(call, request_id)
 
     async def _never_ran(self, call: Call, problem: Problem) -> None:
@@ -289,16 +288,25 @@ class Run:
         self._routing.standings.record(call.deployment, problem)
         await self._attempts.end(call, AttemptState.FAILED, problem)
 
-    async def _unknown(self, call: Call, problem: OutcomeUnknown) -> None:
-        """End an attempt whose outcome nobody can tell. Raises `problem`, or Again where the model's entry
+    async def _unknown(self, call: Call, problem: OutcomeUnknown) -> NoReturn:
+        """End an attempt whose outcome nobody can tell: the job with it, or Again where the model's entry
         allows a second call that may be paid twice."""
-        await self._attempts.end(call, AttemptState.UNKNOWN, problem)
-        if call.model.on_unknown == "retry" and not call.lease.canceled.is_set():
-            self._check_patience(call.generation, problem)
-            _, submitted = await self._attempts.tried(call.lease)
-            if submitted < self._settings.max_attempts:
-                raise Again(self._delay(call.lease, problem), problem)
-        raise problem
+        if await self._may_repeat(call):
+            await self._attempts.end(call, AttemptState.UNKNOWN, problem)
+            raise Again(self._delay(call.lease, problem), problem)
+        await self._over(call, problem, AttemptState.UNKNOWN)
+
+    async def _may_repeat(self, call: Call) -> bool:
+        if call.model.on_unknown != "retry" or call.lease.canceled.is_set():
+            return False
+        _, submitted = await self._attempts.tried(call.lease)
+        return submitted < self._settings.max_attempts and not self._is_impatient(call.generation)
+
+    async def _over(self, call: Call, problem: Problem, ending: AttemptState) -> NoReturn:
+        """Fail the job in the transaction that ends its attempt: a job that was stopped between the two would
+        be found without a call under way, and make another. Raises Ended."""
+        await self._conclude.failed(call.lease, call.attempt, problem, ending)
+        raise Ended from None
 
     async def _follow(self, call: Call) -> None:
         """Watch the call to its end; pictures are announced the moment they exist."""
@@ -316,19 +324,22 @@ class Run:
                     if prepared:
                         await self._ingest.announce(call.lease, call.generation, prepared)
         except AttemptLost as problem:
-            await self._never_ran(call, problem)
-            self._check_patience(call.generation, problem)
             made, submitted = await self._attempts.tried(call.lease)
             if made or submitted >= self._settings.max_attempts:
-                raise
+                standings.record(call.deployment, problem)
+                await self._over(call, problem, AttemptState.FAILED)
+            await self._never_ran(call, problem)
+            self._check_patience(call.generation, problem)
             raise Again(self._delay(call.lease, problem), problem) from None
         except (ProviderUnavailable, ProviderBusy) as problem:
             # It has the call and cannot be asked now: the attempt stays, and is watched by its id again.
             standings.record(call.deployment, problem)
             if self._is_impatient(call.generation) or self._is_given_up(call):
                 unknown = OutcomeUnknown(f"The provider could not be asked any more: {problem.detail}")
+                if not call.lease.canceled.is_set():
+                    await self._over(call, unknown, AttemptState.UNKNOWN)
                 await self._attempts.end(call, AttemptState.UNKNOWN, unknown)
-                raise (Stopped() if call.lease.canceled.is_set() else unknown) from None
+                raise Stopped from None
             raise Again(self._delay(call.lease, problem), problem) from None
         except OutcomeUnknown as problem:
             standings.record(call.deployment, problem)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ferrotype.sim import pixels
 from ferrotype.sim.options import take
@@ -20,6 +20,9 @@ from .nodes.base import Images, NodeFailure, Result, shown
 from .queue import Item
 from .script import Script
 from .sockets import Hub, metadata_frame, preview_frame, text_frame
+
+#: What a node raises that wants its prompt to stop: the server then says that it was interrupted.
+INTERRUPTION: Final = "InterruptProcessingException"
 
 
 class Run:
@@ -160,6 +163,8 @@ class Run:
         for planned in self.script.node_errors:
             if planned.node in (node_id, self.prompt[node_id]["class_type"]):
                 fires, planned.times = take(planned.times)
+                if fires and planned.kind == INTERRUPTION:
+                    raise Interrupted
                 if fires:
                     raise NodeFailure(planned.kind, planned.message)
 

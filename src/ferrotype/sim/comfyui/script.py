@@ -10,7 +10,8 @@ from ferrotype.sim.options import Failure, Options
 
 @dataclass
 class NodeError:
-    """The next `times` executions of `node` (a node id or a class type) raise `kind` with `message`."""
+    """The next `times` executions of `node` (a node id or a class type) raise `kind` with `message`; the kind
+    `InterruptProcessingException` interrupts the prompt, as if somebody had asked for it."""
 
     node: str
     message: str = "simulated failure"

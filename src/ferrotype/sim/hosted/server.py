@@ -30,11 +30,12 @@ class HostedSim:
 
     name: ClassVar[str] = ""
     script_class: ClassVar[type[HostedScript]] = HostedScript
+    works_class: ClassVar[type[Works]] = Works
 
     def __init__(self, script: HostedScript | None = None, *, tls: tuple[str, str] | None = None) -> None:
         self.script = script or self.script_class()
         self.journal = Journal()
-        self.works = Works(self.script)
+        self.works = self.works_class(self.script)
         self.port = 0
         self._host = "127.0.0.1"
         self._tls: ssl.SSLContext | None = None
