@@ -78,6 +78,16 @@ async def test_refused_credentials_name_the_settings_and_leak_nothing(settings: 
         assert str(sim.port) not in raised.value.detail
 
 
+async def test_refused_credentials_name_the_connection_that_has_them() -> None:
+    async with ComfySim(Script(auth="bearer:right")) as sim:
+        provider = ComfyUIProvider(ComfyUISettings(url=sim.url, token=SECRET), SystemClock(), name="upstairs")
+        try:
+            with pytest.raises(ProviderMisconfigured, match=r"check \[connections\.upstairs\]"):
+                await provider.submit(order())
+        finally:
+            await provider.close()
+
+
 async def test_a_base_path_is_kept_on_every_route() -> None:
     async with ComfySim(Script(base_path="/pod/abc-8188")) as sim:
         for url in (sim.url, sim.url + "/"):

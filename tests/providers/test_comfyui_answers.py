@@ -293,3 +293,5 @@ def test_long_texts_are_cut() -> None:
     assert first_line("\n\n  one  \ntwo") == "one"
     assert len(first_line("x" * 1000)) == 300
     assert first_line("") == ""
+    assert first_line("expected a Tensor (got <class 'NoneType'>)") == "expected a Tensor (got NoneType)"
+    assert first_line("<html><body>Bad gateway</body></html>") == ""

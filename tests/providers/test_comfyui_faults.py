@@ -567,3 +567,24 @@ async def test_a_server_that_stays_away_ends_the_watch() -> None:
         outputs(await told(provider, request, request.attempt_id))
         assert sim.journal.count("POST /prompt") == 1
         assert sim.journal.count("POST /interrupt") == 0
+
+
+async def test_a_rest_that_the_server_asks_for_is_given() -> None:
+    clock = ManualClock()
+    limit = Failure("GET /queue", status=429, headers={"Retry-After": "60"})
+    async with bench(Script(hold=1, failures=[limit]), CALM, clock) as (sim, provider):
+        request = order()
+        follower = Follower(provider, request, await provider.submit(request))
+        await follower.first(Started)
+        await sim.held()
+        sim.drop_sockets()  # once it is open again the queue is asked
+        await sim.journal.wait("GET /queue")
+        clock.advance(59)
+        seen = len(only(follower.seen, Progress))
+        sim.release(upto=2)
+        await follower.until(lambda events: len(only(events, Progress)) > seen)
+        assert sim.journal.count("GET /queue") == 1
+        clock.advance(1)
+        await sim.journal.wait("GET /queue", 2)
+        sim.release()
+        outputs(await follower.end())

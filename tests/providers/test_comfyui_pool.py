@@ -475,6 +475,16 @@ async def test_a_watch_that_cannot_ask_everybody_gives_up_for_now() -> None:
                 await follower.end()
 
 
+async def test_a_watch_leaves_a_host_alone_that_asks_for_a_long_rest() -> None:
+    limit = Failure("GET /queue", status=429, times=-1, headers={"Retry-After": "600"})
+    async with servers(Script(failures=[limit]), Script()) as sims:
+        async with restarted(sims, stall_timeout=60) as pool:
+            with pytest.raises(ProviderUnavailable) as caught:
+                await told(pool, order(), order().attempt_id)
+        assert caught.value.retry_after == 600
+        assert [sim.journal.count("GET /queue") for sim in sims] == [1, 1]
+
+
 async def test_what_nobody_knows_is_lost() -> None:
     async with pooled(Script(hold="start"), Script(hold="start")) as (sims, pool):
         request = order()

@@ -46,9 +46,7 @@ def probes(case: Case) -> list[tuple[str, dict[str, Any]]]:
     if can.styles and can.prompt != "none":
         found.append(("style", {"style": "artistic"}))
     cannot = case.deployment.cannot
-    found += [
-        (f"format {name}", {"format": name}) for name in can.formats if f"format.{name}" not in cannot
-    ]
+    found += [(f"format {name}", {"format": name}) for name in can.formats if f"format.{name}" not in cannot]
     if can.size == "free" and can.sizes is None:
         side = -(-can.min_side // can.multiple) * can.multiple
         found.append(("size", {"width": side, "height": side}))

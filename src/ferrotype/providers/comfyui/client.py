@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from ferrotype.config import ConfigError
-from ferrotype.domain.problems import OutcomeUnknown, ProviderRejected, ProviderUnavailable
+from ferrotype.domain.problems import OutcomeUnknown, ProviderProblem, ProviderRejected, ProviderUnavailable
 from ferrotype.providers.comfyui.errors import WebsocketRefused, refused, rejection, translated
 from ferrotype.providers.comfyui.origins import mark_of
 from ferrotype.providers.comfyui.queue import QueueView
@@ -33,8 +33,8 @@ HEARTBEAT_SECONDS: Final = 30.0
 class Client:
     """One server. The session is made on first use, inside the running loop."""
 
-    def __init__(self, settings: ComfyUISettings) -> None:
-        """Raises ConfigError when no usable address is set."""
+    def __init__(self, settings: ComfyUISettings, name: str = "comfyui") -> None:
+        """`name` is the connection's. Raises ConfigError when no usable address is set."""
         try:
             parsed = URL(settings.url or "")
         except ValueError:
@@ -43,6 +43,7 @@ class Client:
             raise ConfigError("COMFYUI_URL: the address of a ComfyUI server is needed.")
         self._base = str(parsed.with_user(None).with_query(None).with_fragment(None)).rstrip("/")
         self._settings = settings
+        self._name = name
         self._headers = _authorization(settings, parsed)
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
@@ -101,16 +102,21 @@ class Client:
             ) as reply:
                 return reply.status, await reply.read(), reply.headers.get("Retry-After")
 
+    def _refused(
+        self, what: str, status: int, retry_after: str | None, *, starts_work: bool = False
+    ) -> ProviderProblem:
+        return refused(what, status, retry_after, starts_work=starts_work, name=self._name)
+
     async def _json(self, what: str, path: str) -> Any:
         status, raw, retry_after = await self._call(what, "GET", path)
         if status != 200:
-            raise refused(what, status, retry_after)
+            raise self._refused(what, status, retry_after)
         return _decode(what, raw)
 
     async def _post(self, what: str, path: str, body: Mapping[str, Any]) -> None:
         status, _, retry_after = await self._call(what, "POST", path, json=body)
         if status != 200:
-            raise refused(what, status, retry_after)
+            raise self._refused(what, status, retry_after)
 
     async def prompt(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST /prompt: `{prompt_id, number, node_errors}`.
@@ -131,7 +137,7 @@ class Client:
                 said = None
             if isinstance(said, dict):
                 raise rejection(said)
-        raise refused(what, status, retry_after, starts_work=True)
+        raise self._refused(what, status, retry_after, starts_work=True)
 
     async def history(self, prompt_id: str) -> dict[str, Any] | None:
         """The prompt's history entry; None while it has none, which means running, queued or unknown."""
@@ -165,7 +171,7 @@ class Client:
         form.add_field("overwrite", "true")
         status, raw, retry_after = await self._call(what, "POST", "/upload/image", data=form)
         if status != 200:
-            raise refused(what, status, retry_after)
+            raise self._refused(what, status, retry_after)
         reply = _decode(what, raw)
         if not isinstance(reply, dict) or not isinstance(reply.get("name"), str):
             raise ProviderRejected(f"{what}: ComfyUI did not say where it put it.")
@@ -199,7 +205,7 @@ class Client:
             except aiohttp.WSServerHandshakeError as error:
                 if error.status < 500:
                     raise WebsocketRefused(f"{what}: refused ({error.status}).") from None
-                raise refused(what, error.status, None) from None
+                raise self._refused(what, error.status, None) from None
             except aiohttp.ConnectionTimeoutError:
                 raise
             except TimeoutError:

@@ -5,9 +5,10 @@ Details never carry the server's address, a header or a traceback: they are show
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
@@ -19,9 +20,10 @@ from ferrotype.domain.problems import (
     ProviderRejected,
     ProviderUnavailable,
 )
+from ferrotype.providers.hosted.text import shown
 
-#: Longest text of the server that is passed on, in characters.
-MAX_TEXT = 300
+#: How Python names things in its messages, `<class 'int'>`: that is no HTML.
+_NAMED: Final = re.compile(r"<(?:class|function|module|bound method) '?([\w.]+)'?[^<>]*>")
 
 
 class WebsocketRefused(ProviderUnavailable):
@@ -52,13 +54,15 @@ def translated(what: str, *, starts_work: bool = False) -> Iterator[None]:
         raise unsure(f"{what}: the connection to ComfyUI broke.") from None
 
 
-def refused(what: str, status: int, retry_after: str | None, *, starts_work: bool = False) -> ProviderProblem:
-    """The problem of an answer that is not 200 and says nothing readable about itself."""
+def refused(
+    what: str, status: int, retry_after: str | None, *, starts_work: bool = False, name: str = "comfyui"
+) -> ProviderProblem:
+    """The problem of an answer that is not 200 and says nothing readable about itself. `name` is the
+    connection's."""
     if status in (401, 403):
-        return ProviderMisconfigured(
-            f"{what}: ComfyUI refused our credentials ({status}); "
-            "check COMFYUI_TOKEN, or COMFYUI_USER and COMFYUI_PASSWORD."
-        )
+        own = name == "comfyui"
+        where = "COMFYUI_TOKEN, or COMFYUI_USER and COMFYUI_PASSWORD" if own else f"[connections.{name}]"
+        return ProviderMisconfigured(f"{what}: ComfyUI refused our credentials ({status}); check {where}.")
     if status in (429, 503):
         return ProviderBusy(f"{what}: ComfyUI is busy ({status}).", retry_after=_seconds(retry_after))
     if status == 413:
@@ -78,10 +82,8 @@ def _seconds(text: str | None) -> float | None:
 
 
 def first_line(text: object) -> str:
-    """The first line that says something, shortened: later ones hold paths and tracebacks."""
-    lines = (line.strip() for line in str(text).splitlines())
-    line = next((line for line in lines if line), "")
-    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
+    """The first line that says something, shortened: later ones hold paths and tracebacks. Empty for HTML."""
+    return shown(_NAMED.sub(r"\1", str(text)))
 
 
 def node_error_lines(node_errors: Mapping[str, Any]) -> list[str]:

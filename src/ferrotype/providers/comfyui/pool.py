@@ -134,7 +134,8 @@ class ComfyUIPool:
     async def _find(self, request: AttemptRequest, request_id: str) -> Host:
         """The host of a prompt that must be somewhere; waits for hosts that cannot be asked.
 
-        Raises AttemptLost when every host says no, ProviderUnavailable after the stall time-out.
+        Raises AttemptLost when every host says no, ProviderUnavailable after the stall time-out, or before a
+        longer rest that one of them asks for.
         """
         deadline = self._clock.monotonic() + self._stall_timeout
         for seconds in chain(self._pace.polls, repeat(self._pace.polls[-1])):
@@ -143,9 +144,10 @@ class ComfyUIPool:
                 return host
             if problem is None:
                 break
-            if self._clock.monotonic() >= deadline:
+            rest = problem.retry_after or 0.0
+            if self._clock.monotonic() + rest >= deadline:
                 raise problem
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(max(seconds, rest))
         raise AttemptLost("None of the ComfyUI servers knows the prompt any more.")
 
     async def watch(self, request: AttemptRequest, request_id: str) -> AsyncGenerator[WatchEvent]:

@@ -57,7 +57,7 @@ class ComfyUIProvider:
         self._clock = clock
         self._pace = pace or Pace()
         self._client_id = str(uuid.uuid4())
-        self._client = Client(settings)
+        self._client = Client(settings, name)
         self._demux = Demux(settings.max_preview_bytes)
         self._socket = Socket(lambda: self._client.websocket(self._client_id), self._demux, clock)
         self._finder = Finder(self._client, self._demux, self._pace.shared)

@@ -85,6 +85,7 @@ class Watch:
         self._signs = run.signs
         self._looked = self._failed = self._started = self._waited = False
         self._polls = 0
+        self._rest = 0.0  # seconds that the server asked for when it refused the last look
         self._position: int | None = None
         self._fraction = 0.0
         self._index = 0
@@ -161,6 +162,8 @@ class Watch:
             self._ending_at = now
         if self._socket.connected and not self._failed:
             self._polls = 0
+        if self._failed and self._rest:
+            return self._checked_at + self._rest - now
         if self._failed or (not self._socket.connected and not run.stale):
             due = self._checked_at + pace.polls[min(self._polls, len(pace.polls) - 1)]
         elif run.stale:
@@ -233,13 +236,16 @@ class Watch:
             await self._finder.stop(place)
 
     def _unreachable(self, problem: ProviderProblem) -> None:
-        """Nobody knows how the prompt fares: whoever watches comes back with its id."""
+        """Nobody knows how the prompt fares: whoever watches comes back with its id, if that takes long."""
+        self._rest = problem.retry_after or 0.0
         silent = self._clock.monotonic() - self._contact_at
         if silent >= self._stall_timeout:
             raise ProviderUnavailable(
                 f"ComfyUI could not be asked for {self._stall_timeout:g} seconds. {problem.detail}",
                 retry_after=problem.retry_after,
             ) from None
+        if silent + self._rest >= self._stall_timeout:
+            raise problem
 
     def _gone(self) -> ProviderProblem:
         """Neither in the queue nor in the history."""

@@ -55,7 +55,6 @@ def rig_of(sim: FalSim, **settings: Any) -> HostedRig:
         base=BASE,
         route="POST /{endpoint}",
         edit=EDIT | {"images": (picture(),)},
-        lacks=frozenset({"previews"}),
         inline_outputs={"options": {"input": INPUT | {"sync_mode": True}}},
     )
 

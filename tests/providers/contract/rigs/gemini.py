@@ -33,5 +33,6 @@ async def rig() -> AsyncIterator[HostedRig]:
             ),
             route="POST /{version}/models/{model}:streamGenerateContent",
             edit={"operation": "edit", "images": (picture(),)},
-            lacks=frozenset({"url outputs", "progress", "previews", "seconds"}),
+            lacks=frozenset({"url outputs", "seconds"}),
+            unanswered=frozenset({"queue"}),
         )

@@ -15,7 +15,7 @@ from tests.providers.contract.rig import KEY, HostedRig, picture
 
 @asynccontextmanager
 async def rig() -> AsyncIterator[HostedRig]:
-    async with OpenAISim(HostedScript(key=KEY)) as sim:
+    async with OpenAISim(HostedScript(key=KEY, picture_side=64, previews=1)) as sim:
         settings = OpenAISettings(api_key=KEY, base_url=f"{sim.url}/v1")
         yield HostedRig(
             sim=sim,
@@ -27,12 +27,13 @@ async def rig() -> AsyncIterator[HostedRig]:
                 model="openai/gpt-image-2.6-flare",
                 prompt="a lighthouse",
                 width=1024,
-                height=1024,
+                height=640,
                 seed=7,
+                format="jpeg",
             ),
             route="POST /v1/images/generations",
             edit={"operation": "edit", "images": (picture(),)},
-            lacks=frozenset({"progress", "seconds"}),
+            lacks=frozenset({"seconds"}),
             url_outputs={
                 "target": OPEN,
                 "options": {"response_format": "url", "send": ["n", "size", "seed"]},
