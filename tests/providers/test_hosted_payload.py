@@ -54,7 +54,6 @@ async def filled(template: Mapping[str, Any], **changes: Any) -> tuple[dict[str,
         ({"a": "{images.3}", "b": 5}, {"b": 5}, []),
         ({"a": {"b": "{mask}"}}, {"a": {"b": "file-3"}}, [MASK]),
     ],
-    ids=str,
 )
 async def test_only_pictures_that_are_named_are_sent_and_each_once(
     template: dict[str, Any], payload: dict[str, Any], sent: list[InputImage]

@@ -1,10 +1,36 @@
-"""The port of the durable stores."""
+"""The ports of the durable stores, and of the caches of finished pictures below the memory."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+#: So long a forgotten asset is not kept again, in seconds: longer than anything that began before and is
+#: still under way (a fetch, a transform, a queued write).
+FORGOTTEN_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished picture's bytes and their type."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class LevelHealth:
+    """A cache's answer to "are you well", for people; `mend` says what to do, if something is."""
+
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+class NotForgotten(Exception):
+    """A cache could not be told to forget an asset; the caller has to ask again."""
 
 
 class Store(Protocol):
@@ -33,4 +59,41 @@ class Store(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget `key`; an absent one is no error."""
+        ...
+
+
+class CacheLevel(Protocol):
+    """Keeps finished pictures while it can; any of them may be gone at any time.
+
+    A picture is named by its asset's id and its canonical transform, which is empty for the original. What a
+    name stands for never changes.
+    """
+
+    name: str
+
+    async def get(self, asset_id: str, transform: str) -> Picture | None:
+        """The picture, None when it is not here or no longer whole, or when the level cannot be asked."""
+        ...
+
+    async def put(self, asset_id: str, transform: str, picture: Picture) -> bool:
+        """Keep the picture; whether it is here now. A level without room, or out of reach, says False."""
+        ...
+
+    async def forget(self, asset_id: str) -> None:
+        """Let go of everything of an asset. Once this returns nothing that was put before is found.
+
+        Raises NotForgotten when that cannot be promised.
+        """
+        ...
+
+
+class VariantStore(CacheLevel, Protocol):
+    """The last level: outlives the process, and keeps itself within a bound in bytes."""
+
+    async def run(self) -> None:
+        """Take stock, then make room whenever it is needed, until canceled."""
+        ...
+
+    async def evict(self) -> None:
+        """Make room now, where there is little: what was read longest ago leaves first."""
         ...

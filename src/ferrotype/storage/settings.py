@@ -1,15 +1,19 @@
-"""Settings of everything that keeps bytes: the data folder, the spool and the memory cache."""
+"""Settings of everything that keeps bytes: the data folder, the spool and the caches."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from pydantic import field_validator
 
 from ferrotype.config import Settings, setting
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+REDIS_SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys", "unix")
 
 
 class StorageSettings(Settings):
@@ -32,3 +36,50 @@ class StorageSettings(Settings):
     memory_cache_object_bytes: int = setting(
         4 * MIB, "A larger picture is served from disk and never enters the memory cache, in bytes.", ge=0
     )
+    redis_url: str | None = setting(
+        None,
+        "Valkey or Redis server that nodes share finished pictures through: `redis://user:password@host:6379/0`,"
+        " `rediss://` with TLS, `unix:///path`; none when not set.",
+        secret=True,
+    )
+    shared_cache_seconds: int = setting(
+        7200, "Seconds that the shared cache keeps an asset's pictures after the last was added.", ge=1
+    )
+    shared_cache_object_bytes: int = setting(
+        4 * MIB, "A larger picture never enters the shared cache, in bytes.", ge=0
+    )
+    shared_cache_timeout: float = setting(
+        0.05, "Seconds that a look-up in the shared cache may cost; then it is a miss.", gt=0, le=5
+    )
+    shared_cache_namespace: str = setting(
+        "ferrotype",
+        "What every key in the shared cache begins with; installations that share a server differ in it.",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+    )
+    variant_store_bytes: int = setting(
+        5 * GIB,
+        "Bytes of computed variants kept on disk, those read longest ago leave first; 0 keeps none.",
+        ge=0,
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in REDIS_SCHEMES:
+            raise ValueError(f"begins with one of {', '.join(f'{each}://' for each in REDIS_SCHEMES)}")
+        if parts.scheme == "unix":
+            if not parts.path:
+                raise ValueError("unix:// needs the path of a socket")
+            return value
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0  # urlsplit's own words would repeat what may be a part of the password
+        if not parts.hostname or port == 0:
+            raise ValueError("needs a host, and a port up to 65535; in a password write / as %2F, @ as %40")
+        if parts.path.strip("/") and not parts.path.strip("/").isdigit():
+            raise ValueError("its path is the number of a database")
+        return value
