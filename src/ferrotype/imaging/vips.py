@@ -96,7 +96,7 @@ def has_srgb(image: Image) -> bool:
 
 
 def shrink_on_load(kind: ImageType, factor: float, *, left: float = 2.0) -> dict[str, float]:
-    """Loader options that leave at least a factor of `left` to the good resampler; vipsthumbnail leaves two."""
+    """Loader options that leave at least a factor of `left` to the good resampler; vipsthumbnail leaves 2."""
     if kind.loader == "jpegload":
         return {"shrink": min(8, 2 ** int(math.log2(factor / left)))} if factor >= 2 * left else {}
     if kind.loader == "webpload":
