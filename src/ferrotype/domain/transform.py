@@ -8,19 +8,19 @@ from sharp and imgproxy:
 | --- | --- | --- |
 | `w`, `h` | pixels | the box; one alone keeps the proportions |
 | `fit` | `cover`, `contain`, `inside`, `fill`, `outside` | how the picture meets a box of both sides |
-| `gravity` | a compass point, `centre`, `attention`, `entropy`, `x,y` | what `cover` keeps |
-| `enlarge` | `1` | more pixels than there are may be made |
+| `gravity` | compass point, `centre`, `attention`, `entropy`, `x,y` | what is kept, or where it stands |
+| `enlarge` | `1` | more pixels than there are may be made; without it a small picture stays small |
 | `dpr` | 1-4 | multiplies `w` and `h` |
 | `crop` | `x,y,width,height` | in pixels of the upright original, before everything else |
-| `trim` | 0-254 | cuts off a border of one colour, this far from it |
+| `trim` | 0-254 | cuts off a border of the top left corner's colour, up to so far from it; before scaling |
 | `rotate` | degrees, clockwise | after scaling |
 | `flip` | `h`, `v`, `hv` | after rotation |
 | `blur`, `sharpen` | sigma | in pixels of the result |
 | `bg` | `rrggbb`, `rrggbbaa` or a basic CSS name | behind transparency and new edges |
 | `watermark` | a name | of the operator's |
 | `format` | `auto`, `avif`, `webp`, `jpeg`, `png`, `gif` | the original's where none is named |
-| `q` | 1-100 | quality of what loses some |
-| `strip` | `0` | keep metadata |
+| `q` | 1-100 | quality, on the scale of JPEG for every format that loses some |
+| `strip` | `0` | keep metadata, and the colours of an RGB profile |
 | `preset` | a name | of the operator's; goes with nothing else |
 """
 

@@ -15,6 +15,12 @@ FORMATS: Final = ("auto", "avif", "webp", "jpeg", "png", "gif")
 COMPASS: Final = (
     "centre", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest",
 )  # fmt: skip
+#: Focal points in the corners and in the middles of the edges keep what the compass names there.
+POINTS: Final[Mapping[Focus, str]] = {
+    (0.5, 0.5): "centre", (0.5, 0.0): "north", (1.0, 0.0): "northeast", (1.0, 0.5): "east",
+    (1.0, 1.0): "southeast", (0.5, 1.0): "south", (0.0, 1.0): "southwest", (0.0, 0.5): "west",
+    (0.0, 0.0): "northwest",
+}  # fmt: skip
 SMART: Final = ("attention", "entropy")
 GRAVITIES: Final = (*COMPASS, *SMART)
 #: The sixteen basic colours of CSS Color Level 4 (section 6.1), and `transparent`.
@@ -24,6 +30,8 @@ COLORS: Final = {
     "purple": "800080", "red": "ff0000", "silver": "c0c0c0", "teal": "008080", "white": "ffffff",
     "yellow": "ffff00", "transparent": "00000000",
 }  # fmt: skip
+#: Formats whose encoders know no quality.
+LOSSLESS: Final = ("png", "gif")
 SPELLINGS: Final = {"center": "centre", "jpg": "jpeg"}
 HEX: Final = re.compile(r"[0-9a-f]{6}([0-9a-f]{2})?")
 SHORT_HEX: Final = re.compile(r"[0-9a-f]{3,4}")
@@ -96,17 +104,28 @@ def tidy(values: dict[str, Any], known: Vocabulary) -> Transform:
     elif transform.fit is None:
         changes["fit"] = "cover"
     fit = changes.get("fit", transform.fit)
-    if fit not in ("cover", "contain") or transform.gravity == "centre" or transform.gravity == (0.5, 0.5):
+    if fit not in ("cover", "contain") or transform.gravity == "centre":
         changes["gravity"] = None
     elif fit == "contain" and transform.gravity in SMART:
         raise InvalidField(
             "fit=contain keeps all of the picture: name a place.", field="gravity", limit=COMPASS
         )
-    if transform.rotate == 0:
-        changes["rotate"] = None
+    changes |= _turn(transform.rotate or 0, transform.flip)
+    if transform.format in LOSSLESS:
+        changes["q"] = None
     transform = replace(transform, **changes)
     # Metadata alone changes no picture: the original has its own.
     return ORIGINAL if transform == replace(ORIGINAL, strip=transform.strip) else transform
+
+
+def _turn(degrees: int, flip: str | None) -> dict[str, Any]:
+    """One spelling for every turn and mirror: both mirrors are half a turn, and a mirrored picture is turned
+    by less than half."""
+    if flip == "hv":
+        degrees, flip = degrees + 180, None
+    elif flip is not None and degrees >= 180:
+        degrees, flip = degrees - 180, "v" if flip == "h" else "h"
+    return {"rotate": degrees % 360 or None, "flip": flip}
 
 
 def _preset(value: str, known: Vocabulary) -> Transform:
@@ -170,7 +189,8 @@ def _gravity(name: str, text: str, known: Vocabulary) -> str | Focus:
     if not comma:
         return _one_of(GRAVITIES)(name, text, known)
     share = _number(0, 1)
-    return share(name, x, known), share(name, y, known)
+    found = share(name, x, known), share(name, y, known)
+    return POINTS.get(found, found)
 
 
 def _crop(name: str, text: str, known: Vocabulary) -> Crop:

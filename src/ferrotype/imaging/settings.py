@@ -23,6 +23,7 @@ class ImagingSettings(Settings):
     )
     max_side: int = setting(16_384, "Longest side of a picture, in pixels.", ge=1, le=65_535)
     max_frames: int = setting(256, "Most frames of an animation.", ge=1)
+    transform_timeout: float = setting(20.0, "Seconds that the transform of one picture may take.", gt=0)
     imaging_threads: int = setting(0, "Pictures worked on at once; 0 is the number of cores.", ge=0, le=256)
     imaging_queue: int = setting(64, "Pictures that may wait for a thread; one more is refused.", ge=0)
 
