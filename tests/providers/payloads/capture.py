@@ -136,6 +136,7 @@ async def bench(kind: str) -> AsyncIterator[tuple[Provider, Callable[[], list[An
         return
     module = importlib.import_module(f"tests.providers.contract.rigs.{kind}")
     async with module.rig() as rig:
+        rig.sim.script.picture_side = 64  # what comes back is no matter here, and large ones take long
         provider = rig.make()
         yield provider, lambda: _payloads(rig.sim)
         await provider.close()
