@@ -232,7 +232,8 @@ async def test_a_picture_whose_bytes_are_gone_is_refused_before_anything_is_paid
     asset_id = await upload(client, photo((100, 80), 1))
     mask = encoded(disc((100, 80), mode="L"), "PNG")
     uri = "data:image/png;base64," + base64.b64encode(mask).decode()
-    while not (await client.get(f"/v1/assets/{asset_id}")).json["stored"]:  # else the copy comes after us
+    # Else the copy to the store comes after us.
+    while not (await client.get(f"/v1/assets/{asset_id}")).json["stored"]:  # noqa: ASYNC110
         await asyncio.sleep(0)
     while (path := await client.app.originals.path(asset_id)) is not None:
         path.unlink()
