@@ -1,0 +1,14 @@
+"""The order of the tests: the longest begin first, so that none of them is waited for at the end."""
+
+from __future__ import annotations
+
+import pytest
+
+FIRST = ("tests/sdk/", "tests/flows/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((at for at, folder in enumerate(FIRST) if item.nodeid.startswith(folder)), len(FIRST))
+
+    items.sort(key=place)  # stable: within a folder nothing moves
