@@ -99,8 +99,7 @@ async def held(sim: CogSim, provider: CogProvider, request: AttemptRequest, plac
 
 
 def release(sim: CogSim) -> None:
-    sim.script.hold = None
-    sim.works.release()
+    sim.release()
 
 
 def orders(sim: CogSim) -> list[Any]:

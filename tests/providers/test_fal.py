@@ -366,8 +366,7 @@ async def test_without_a_stream_fal_is_asked(sim: FalSim, how: str) -> None:
         await sim.works.held()
         watching = asyncio.ensure_future(watch(fal, request, request_id))
         await sim.journal.wait(STATUS, 2)
-        sim.script.hold = None
-        sim.works.release()
+        sim.release()
         told = await watching
     assert told.outputs
     assert sim.journal.count(STREAM) == (0 if how.startswith("switched off") else 1)
@@ -772,8 +771,7 @@ async def test_what_waits_is_taken_out_of_the_queue(sim: FalSim, fal: FalProvide
     await fal.cancel(order(), second)
     with pytest.raises(ProviderInterrupted):
         await watch(fal, order(), second)
-    sim.script.hold = None
-    sim.works.release()
+    sim.release()
     assert (await watch(fal, order(), first)).outputs
     assert sim.works.created == 1
 
@@ -792,8 +790,7 @@ async def test_a_running_call_goes_on_where_it_does_not(sim: FalSim, fal: FalPro
     request_id = await fal.submit(order())
     await sim.works.held()
     await fal.cancel(order(), request_id)
-    sim.script.hold = None
-    sim.works.release()
+    sim.release()
     assert (await watch(fal, order(), request_id)).outputs
     assert fal.traits.cancel == "queued"
 
@@ -856,8 +853,7 @@ async def test_a_signed_webhook_brings_the_result_along(sim: FalSim, waiting: Fa
     watching = asyncio.ensure_future(watch(waiting, HOOKED, request_id))
     await sim.journal.wait(STATUS)
     await sim.works.held()
-    sim.script.hold = None
-    sim.works.release()
+    sim.release()
     await sim.works.idle()
     await waiting.hook(ATTEMPT, *signed(sim.signer, ended(request_id)))
     told = await watching
@@ -918,8 +914,7 @@ async def test_a_webhook_that_does_not_bring_the_result_makes_us_ask(
     watching = asyncio.ensure_future(watch(waiting, HOOKED, request_id))
     await sim.journal.wait(STATUS)
     await sim.works.held()
-    sim.script.hold = None
-    sim.works.release()
+    sim.release()
     await sim.works.idle()
     await waiting.hook(ATTEMPT, *signed(sim.signer, ended(request_id) | told))
     result = await watching
@@ -977,8 +972,7 @@ async def test_while_fals_keys_cannot_be_had_a_webhook_only_makes_us_ask(
     watching = asyncio.ensure_future(watch(waiting, HOOKED, request_id))
     await sim.journal.wait(STATUS)
     await sim.works.held()
-    sim.script.hold = None
-    sim.works.release()
+    sim.release()
     await sim.works.idle()
     await waiting.hook(ATTEMPT, {}, json.dumps(ended(request_id)).encode())
     told = await watching

@@ -267,8 +267,7 @@ async def test_runsync_that_ends_too_early_is_followed() -> None:
         request_id = await provider.submit(request)
         watching = asyncio.ensure_future(watch(provider, request, request_id))
         await sim.journal.wait(STATUS)
-        sim.script.hold = None
-        sim.works.release()
+        sim.release()
         told = await watching
         assert told.outputs
         assert len(told.of(Started)) == 1

@@ -134,13 +134,18 @@ class Model(Frozen):
     )
     deployments: list[Deployment] = Field(min_length=1)
 
-    def serving(self, order: Mapping[str, Any]) -> list[Deployment]:
-        """The deployments that honour everything that an order asks for: its `format` and, with their
-        defaults, its `params`. A parameter at its default is no wish."""
+    def wishes(self, order: Mapping[str, Any]) -> set[str]:
+        """What an order asks for, in the words of `Deployment.cannot`: its `format` and, with their defaults,
+        its `params`. A parameter at its default is no wish."""
         params, known = order["params"], self.defaults
         wishes = {f"params.{name}" for name, value in params.items() if value != known.get(name)}
         if order["format"] is not None:
             wishes.add(f"format.{order['format']}")
+        return wishes
+
+    def serving(self, order: Mapping[str, Any]) -> list[Deployment]:
+        """The deployments that honour everything that an order asks for."""
+        wishes = self.wishes(order)
         return [each for each in self.deployments if wishes.isdisjoint(each.cannot)]
 
 

@@ -92,16 +92,12 @@ def check_deployments(model: Model, resolved: Mapping[str, Any], configured: Col
     usable = [each for each in model.deployments if each.provider in configured]
     if not usable or any(each in usable for each in model.serving(resolved)):
         return
-    for wish in sorted(usable[0].cannot):
-        kind, _, name = wish.partition(".")
-        if kind == "format" and name == resolved["format"]:
-            field = "format"
-        elif kind == "params" and resolved["params"].get(name) != model.defaults.get(name):
-            field = wish
-        else:
-            continue
-        places = ", ".join(sorted({each.provider for each in usable}))
-        raise UnsupportedByModel(f"{model.name} does not take {wish} at {places}.", field=field)
+    wish = min(model.wishes(resolved).intersection(usable[0].cannot))
+    places = ", ".join(sorted({each.provider for each in usable}))
+    raise UnsupportedByModel(
+        f"{model.name} does not take {wish} at {places}.",
+        field="format" if wish.startswith("format.") else wish,
+    )
 
 
 def _check_prompt(order: Order, can: Capabilities) -> None:

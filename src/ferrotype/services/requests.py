@@ -114,13 +114,15 @@ class Requests:
             operation=generation.operation,
             first=first,
             count=count,
-            images=[await self._noted(image) for image in images],
+            images=await self._noted(images),
             mask=mask,
             timeout=self._timeout,
             webhook_url=self._hook_url(deployment.provider, attempt.id),
         )
 
-    async def _noted(self, image: InputImage) -> InputImage:
-        """With what the provider noted when it made the picture itself."""
-        notes = await self._database.read(lambda tx: attempts.notes(tx, image.asset_id))
-        return replace(image, notes=notes) if notes else image
+    async def _noted(self, images: Sequence[InputImage]) -> list[InputImage]:
+        """With what providers noted of those that they made themselves."""
+        if not images:
+            return []
+        notes = await self._database.read(lambda tx: [attempts.notes(tx, image.asset_id) for image in images])
+        return [replace(image, notes=found) for image, found in zip(images, notes, strict=True)]

@@ -148,11 +148,6 @@ class Standings:
             standing = self._standing(deployment)
             return standing.misconfigured if standing.closed_until > self._clock.monotonic() else None
 
-    def under_way(self, deployment: Deployment) -> int:
-        """Calls there now."""
-        with self._lock:
-            return self._standing(deployment).under_way
-
     def _standing(self, deployment: Deployment) -> Standing:
         return self._of.setdefault(key_of(deployment), Standing())
 

@@ -57,6 +57,16 @@ def take(count: int) -> tuple[bool, int]:
     return True, count - 1 if count > 0 else count
 
 
+def due(failures: list[Failure], route: str) -> Failure | None:
+    """The failure that a request on `route` meets, its countdown used; None for none."""
+    for failure in failures:
+        if failure.route in (route, "*"):
+            fires, failure.times = take(failure.times)
+            if fires:
+                return failure
+    return None
+
+
 def _convert(kind: Any, value: Any, name: str) -> Any:
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):

@@ -65,7 +65,6 @@ class Worker:
         self._room = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stopped.set()
-        self._begun: set[str] = set()
 
     @property
     def running(self) -> int:
@@ -154,12 +153,11 @@ class Worker:
     def _take(self, lease: Lease) -> None:
         """A job that began with its enqueueing. Its first steps were written with it, so it is not handed
         back before its handler has seen it."""
-        self._begun.add(lease.job_id)
-        self._start(lease)
+        self._start(lease, begun=True)
 
-    def _start(self, lease: Lease) -> None:
+    def _start(self, lease: Lease, *, begun: bool = False) -> None:
         # The task has a copy of this context, so what a handler binds to its log lines stays its own.
-        task = asyncio.create_task(self._perform(lease), name=f"{lease.kind} {lease.job_id}")
+        task = asyncio.create_task(self._perform(lease, begun=begun), name=f"{lease.kind} {lease.job_id}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -169,12 +167,10 @@ class Worker:
         if not task.cancelled() and task.exception() is not None:
             log.error("a job's task broke", handler=task.get_name(), exc_info=task.exception())
 
-    async def _perform(self, lease: Lease) -> None:
+    async def _perform(self, lease: Lease, *, begun: bool) -> None:
         structlog.contextvars.bind_contextvars(
             job_id=lease.job_id, kind=lease.kind, generation_id=lease.generation_id
         )
-        begun = lease.job_id in self._begun
-        self._begun.discard(lease.job_id)
         if self._draining.is_set() and not begun:  # it was claimed while the drain began
             await self._write(lease, self._back(lease))
             return

@@ -224,8 +224,7 @@ class HostedRig(Orders):
         await self.sim.works.held()
 
     def release(self) -> None:
-        self.sim.script.hold = None
-        self.sim.works.release()
+        self.sim.release()
 
     def inputs(self) -> list[bytes]:
         return [work.source for work in self.sim.works.items.values() if work.source is not None]

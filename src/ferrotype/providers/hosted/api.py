@@ -48,7 +48,6 @@ MAX_REPLY: Final = 128 * 1024 * 1024
 #: Longest Retry-After that is believed, in seconds.
 MAX_RETRY_AFTER: Final = 3_600.0
 BUSY: Final = frozenset({408, 425, 429, 503})
-UNUSABLE: Final = frozenset({401, 402, 403, 404})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ferrotype.sim.options import Failure, take
+from ferrotype.sim.options import due, take
 
 from .journal import Entry
 
@@ -85,7 +85,7 @@ async def _answer(
     delay = script.http_seconds.get(route, script.http_seconds.get("*", 0.0))
     if delay > 0:
         await asyncio.sleep(delay)
-    failure = _due(script.failures, route)
+    failure = due(script.failures, route)
     if failure is None or failure.after:
         response = await _handled(request, handler)
         if failure is None:
@@ -117,15 +117,6 @@ def _aborted(request: web.Request, entry: Entry, sim: ComfySim) -> web.StreamRes
         request.transport.abort()
     sim.journal.answered(entry, 0)
     return web.Response(status=500)  # never reaches anybody
-
-
-def _due(failures: list[Failure], route: str) -> Failure | None:
-    for failure in failures:
-        if failure.route in (route, "*"):
-            fires, failure.times = take(failure.times)
-            if fires:
-                return failure
-    return None
 
 
 def _authorised(request: web.Request, auth: str | None) -> bool:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
 from ferrotype.sim import pixels
+from ferrotype.sim.door import Door
 
 from .admin import Admin
 from .faults import middleware, note_status
@@ -31,11 +30,10 @@ from .sockets import Hub
 _LATE_SECONDS = 0.25  # how long a late history waits for polls that find it empty
 
 
-class ComfySim:
+class ComfySim(Door):
     """One simulated server. Use it as an async context manager, or `start` and `stop` it.
 
-    `base_dir` holds the folders output, input and temp (a temporary one, removed at the end, if not given);
-    `tls` is (certificate, key) as PEM paths.
+    `base_dir` holds the folders output, input and temp (a temporary one, removed at the end, if not given).
     """
 
     def __init__(
@@ -45,19 +43,12 @@ class ComfySim:
         base_dir: Path | str | None = None,
         tls: tuple[str, str] | None = None,
     ) -> None:
+        super().__init__(tls)
         self.script = script or Script()
         self.journal = Journal()
-        self.port = 0
         self.base_path = ""
-        self._host = "127.0.0.1"
         self._scratch = tempfile.TemporaryDirectory(prefix="comfysim-") if base_dir is None else None
         self.folders = Folders(Path(self._scratch.name if self._scratch else str(base_dir)))
-        self._tls: ssl.SSLContext | None = None
-        if tls is not None:
-            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self._tls.load_cert_chain(*tls)
-        self._runner: web.AppRunner | None = None
-        self._site: web.TCPSite | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self._fresh()
@@ -79,16 +70,13 @@ class ComfySim:
     @property
     def url(self) -> str:
         """Where it listens, with the base path and without a slash at the end."""
-        return f"http{'s' if self._tls else ''}://{self._host}:{self.port}{self.base_path}"
+        return super().url + self.base_path
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Starts to listen and to work. Port 0 takes a free one. Raises OSError where it can't bind."""
-        self._host, self.port = host, port
         self.base_path = "/" + self.script.base_path.strip("/") if self.script.base_path.strip("/") else ""
         self._older_files()
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await self.open_door()
+        await self._listen(self._application(), host, port)
         self._work()
 
     async def stop(self) -> None:
@@ -97,10 +85,7 @@ class ComfySim:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        if self._runner is not None:
-            self._abort_connections()
-            await self._runner.cleanup()
-            self._runner = self._site = None
+        await self._leave()
         if self._scratch is not None:
             self._scratch.cleanup()
 
@@ -121,32 +106,6 @@ class ComfySim:
         self._fresh()
         self._work()
         self.wake()
-
-    async def close_door(self) -> None:
-        """Stops listening and breaks all connections: new ones are refused. Prompts go on."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
-        self._abort_connections()
-
-    async def open_door(self) -> None:
-        """Listens again, on the same port."""
-        if self._runner is None:
-            raise RuntimeError("not started")
-        self._site = web.TCPSite(
-            self._runner, self._host, self.port, ssl_context=self._tls, reuse_address=True, backlog=1024
-        )
-        await self._site.start()
-        self.port = int(self._runner.addresses[-1][1])
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     # Control
 
@@ -308,12 +267,6 @@ class ComfySim:
         web_root.mkdir(exist_ok=True)
         app.router.add_static(self.base_path or "/", web_root)
         return app
-
-    def _abort_connections(self) -> None:
-        server = self._runner.server if self._runner is not None else None
-        for connection in list(server.connections) if server is not None else []:
-            if connection.transport is not None:
-                connection.transport.abort()
 
     def _abort_sockets(self) -> None:
         self.hub.drop()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from ferrotype.sim.door import Door
 from ferrotype.sim.hosted.journal import Entry, Journal
 from ferrotype.sim.hosted.script import HostedScript
 from ferrotype.sim.hosted.work import Work, Works
-from ferrotype.sim.options import Failure, take
+from ferrotype.sim.options import Failure, due, take
 
 ENTRY = web.RequestKey("entry", Entry)
 #: Whether the answer will be lost or replaced by a failure: a stream must not be begun then.
@@ -21,11 +21,10 @@ LOST = web.RequestKey("lost", bool)
 MAX_BODY = 64 * 1024 * 1024
 
 
-class HostedSim:
-    """Base of the simulators of hosted services; an async context manager.
+class HostedSim(Door):
+    """Base of the simulators of hosted services.
 
     A subclass gives `routes`, and overrides `given_key` and `unauthorized` where its service differs.
-    `tls` is (certificate, key) as PEM paths.
     """
 
     name: ClassVar[str] = ""
@@ -33,17 +32,10 @@ class HostedSim:
     works_class: ClassVar[type[Works]] = Works
 
     def __init__(self, script: HostedScript | None = None, *, tls: tuple[str, str] | None = None) -> None:
+        super().__init__(tls)
         self.script = script or self.script_class()
         self.journal = Journal()
         self.works = self.works_class(self.script)
-        self.port = 0
-        self._host = "127.0.0.1"
-        self._tls: ssl.SSLContext | None = None
-        if tls is not None:
-            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self._tls.load_cert_chain(*tls)
-        self._runner: web.AppRunner | None = None
-        self._site: web.TCPSite | None = None
 
     # What a service says itself
 
@@ -65,54 +57,24 @@ class HostedSim:
 
     # Life
 
-    @property
-    def url(self) -> str:
-        """Where it listens, without a slash at the end."""
-        return f"http{'s' if self._tls else ''}://{self._host}:{self.port}"
-
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Starts to listen. Port 0 takes a free one. Raises OSError where it can't bind."""
-        self._host, self.port = host, port
         app = web.Application(middlewares=[self._around], client_max_size=MAX_BODY)
         app.on_response_prepare.append(self._note)
         app.router.add_routes(
             [*self._admin(), web.get("/outputs/{work}/{name}", self._output), *self.routes()]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
-        await self._runner.setup()
-        await self.open_door()
+        await self._listen(app, host, port, handler_cancellation=True)
 
     async def stop(self) -> None:
         """Ends all work and connections."""
         await self.works.close()
-        if self._runner is not None:
-            self._abort_connections()
-            await self._runner.cleanup()
-            self._runner = self._site = None
+        await self._leave()
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def close_door(self) -> None:
-        """Stops listening and breaks all connections: new ones are refused. Work goes on."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
-        self._abort_connections()
-
-    async def open_door(self) -> None:
-        """Listens again, on the same port."""
-        if self._runner is None:
-            raise RuntimeError("not started")
-        self._site = web.TCPSite(
-            self._runner, self._host, self.port, ssl_context=self._tls, reuse_address=True, backlog=1024
-        )
-        await self._site.start()
-        self.port = int(self._runner.addresses[-1][1])
+    def release(self) -> None:
+        """Lets parked work go on, and parks none any more."""
+        self.script.hold = None
+        self.works.release()
 
     # What the handlers use
 
@@ -181,7 +143,7 @@ class HostedSim:
         given = self.given_key(request)
         if script.key is not None and not self.is_open(request) and given != script.key:
             return self.unauthorized(request)
-        failure = self._due(route)
+        failure = due(self.script.failures, route)
         if failure is not None and not failure.after:
             return self._failed(failure)
         request[LOST] = failure is not None
@@ -205,14 +167,6 @@ class HostedSim:
             return web.Response(status=response.status, body=half, content_type=response.content_type)
         return response
 
-    def _due(self, route: str) -> Failure | None:
-        for failure in self.script.failures:
-            if failure.route in (route, "*"):
-                fires, failure.times = take(failure.times)
-                if fires:
-                    return failure
-        return None
-
     async def _note(self, request: web.Request, response: web.StreamResponse) -> None:
         entry = request.get(ENTRY)
         if entry is not None and entry.status is None:
@@ -235,12 +189,6 @@ class HostedSim:
             await asyncio.sleep(self.script.drip_seconds)
             await response.write(data[start : start + self.script.drip_bytes])
         return response
-
-    def _abort_connections(self) -> None:
-        server = self._runner.server if self._runner is not None else None
-        for connection in list(server.connections) if server is not None else []:
-            if connection.transport is not None:
-                connection.transport.abort()
 
     # /_sim: script, journal, gates. No real service has anything of the kind.
 
