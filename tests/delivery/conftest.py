@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
@@ -16,13 +17,14 @@ from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import ManualClock
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.states import AssetState
-from ferrotype.http.delivery import DeliveryApp
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.disk import DiskStore
+from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
+from tests.delivery.assembly import Pictures, Rules
 from tests.delivery.driver import Client
 from tests.storage.origin import ORIGIN, FakeOrigin, content_type_of
 
@@ -47,6 +49,7 @@ class World:
         self.account_id = new_id()
         self.origin = FakeOrigin()
         self.cache = MemoryCache(1_000_000, OBJECT_BYTES)
+        self.levels = Levels(self.cache, self.clock)
         self.spool = Spool(folder / "spool", 10_000_000)
         self.spool.recover()
         self.store = DiskStore(folder / "store")
@@ -54,15 +57,36 @@ class World:
             self.spool,
             self.origin.fetch,
             content_type_of,
-            on_complete=self.cache.put,
+            on_complete=lambda asset_id, body, kind: self.levels.put(asset_id, "", body, kind),
             max_body_bytes=OBJECT_BYTES,
         )
         stores = {self.store.name: self.store}
-        self.deliver = Deliver(database, self.cache, self.spool, stores, self.arrivals)
+        self.deliver = Deliver(database, self.levels, self.spool, stores, self.arrivals)
         self.telemetry = Telemetry(self.clock)
-        self.client = Client(DeliveryApp(self.deliver, self.cache, self.telemetry))
+        self._served: list[Pictures] = []
+        self.client = self.serve()
 
-    async def asset(self, state: AssetState = AssetState.ARRIVING, *, origin: bool = True) -> str:
+    def serve(self, rules: Rules | None = None) -> Client:
+        """A client of an application of its own, on the same pictures."""
+        made = Pictures(self.deliver, self.levels, self.cache, self.clock, self.telemetry, rules)
+        self._served.append(made)
+        return Client(made.app)
+
+    @property
+    def pictures(self) -> Pictures:
+        """What the newest client's application stands on."""
+        return self._served[-1]
+
+    async def close(self) -> None:
+        for made in self._served:
+            await made.close()
+        await self.arrivals.close()
+        await self.levels.close()
+        self.spool.close()
+
+    async def asset(
+        self, state: AssetState = AssetState.ARRIVING, *, origin: bool = True, **facts: Any
+    ) -> str:
         """A row in the database; its bytes are nowhere yet."""
         asset = Asset(
             id=new_id(),
@@ -70,19 +94,20 @@ class World:
             state=state,
             origin=ORIGIN if origin else None,
             created_at=self.clock.now(),
+            **facts,
         )
         await self.database.write(lambda tx: assets.add(tx, asset))
         return asset.id
 
-    async def spooled(self, body: bytes) -> str:
+    async def spooled(self, body: bytes, **facts: Any) -> str:
         """A ready asset whose bytes are in the spool."""
-        asset_id = await self.asset(AssetState.READY, origin=False)
+        asset_id = await self.asset(AssetState.READY, origin=False, **facts)
         await self.spool.write(asset_id, body)
         return asset_id
 
-    async def stored(self, body: bytes) -> str:
+    async def stored(self, body: bytes, **facts: Any) -> str:
         """A ready asset whose bytes are in the disk store only."""
-        asset_id = await self.spooled(body)
+        asset_id = await self.spooled(body, **facts)
         path = self.spool.path(asset_id)
         assert path is not None
         key, sha256 = f"2026/01/31/{asset_id}.png", hashlib.sha256(body).hexdigest()
@@ -93,9 +118,9 @@ class World:
         await self.spool.remove(asset_id)
         return asset_id
 
-    def remembered(self, body: bytes, content_type: str = "image/png") -> str:
-        """A picture that is in memory."""
-        asset_id = new_id()
+    async def remembered(self, body: bytes, content_type: str = "image/png", **facts: Any) -> str:
+        """A ready asset whose bytes are in memory only."""
+        asset_id = await self.asset(AssetState.READY, origin=False, **facts)
         self.cache.put(asset_id, body, content_type)
         return asset_id
 
@@ -113,8 +138,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
     await database.write(account)
     yield made
-    await made.arrivals.close()
-    made.spool.close()
+    await made.close()
     await database.close()
 
 

@@ -19,8 +19,10 @@ from ferrotype.net.base import Incoming
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver
 from ferrotype.storage.arrivals import Arrivals
+from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
+from tests.delivery.assembly import Pictures
 from tests.storage.origin import content_type_of, picture
 
 FOLDER = "FERROTYPE_TEST_FOLDER"
@@ -63,10 +65,11 @@ class Server:
 def _delivery(folder: Path) -> DeliveryApp:
     spool = Spool(folder / "spool", 10_000_000)
     spool.recover()
-    cache = MemoryCache(0, 0)
+    cache, clock = MemoryCache(0, 0), SystemClock()
+    levels, telemetry = Levels(cache, clock), Telemetry(clock)
     arrivals = Arrivals(spool, fetch, content_type_of)
-    deliver = Deliver(SqliteDatabase(folder / "test.db"), cache, spool, {}, arrivals)
-    return DeliveryApp(deliver, cache, Telemetry(SystemClock()))
+    deliver = Deliver(SqliteDatabase(folder / "test.db"), levels, spool, {}, arrivals)
+    return Pictures(deliver, levels, cache, clock, telemetry).app
 
 
 app = Server()

@@ -60,7 +60,6 @@ async def test_an_early_get_joins_the_fetch_that_the_server_began(world: World, 
     assert (await client.get(f"/images/{asset_id}")).body == body
     await arrival.finished()
     assert world.origin.fetches == 1
-    assert world.database.reads == 0
 
 
 @pytest.mark.parametrize("size", [OBJECT_BYTES, OBJECT_BYTES + 1])
@@ -90,10 +89,10 @@ async def test_it_is_in_memory_when_it_has_arrived(world: World, client: Client)
     asset_id = await world.asset()
     world.origin.serve(picture(10_000))
     await world.arrivals.start(asset_id, ORIGIN).finished()
-    hits = world.cache.stats().hits
-    assert (await client.get(f"/images/{asset_id}")).body == picture(10_000)
-    assert world.cache.stats().hits == hits + 1
-    assert world.database.reads == 0
+    for _ in range(3):
+        answer = await client.get(f"/images/{asset_id}")
+        assert (answer.body, answer.headers["server-timing"]) == (picture(10_000), "memory")
+    assert world.database.reads == 1  # who may load it, before the first
 
 
 async def test_a_slow_client_does_not_hold_up_another(world: World, client: Client) -> None:

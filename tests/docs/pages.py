@@ -8,6 +8,9 @@ from typing import Any
 from ferrotype.app.settings import AREAS, declared_settings
 from ferrotype.catalogue import CatalogueSettings, load_catalogue
 from ferrotype.domain.problems import all_problems
+from ferrotype.imaging.delivery_settings import DeliverySettings
+from ferrotype.imaging.marks import MarkSettings
+from ferrotype.imaging.presets import BUILT_IN
 from ferrotype.providers.registry import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -45,11 +48,70 @@ def configuration() -> str:
             if item.area == area.area:
                 text = item.description.replace("|", "\\|")
                 lines.append(f"| `{item.env}` | `{item.name}` | {default(item.default)} | {text} |")
+        if area is DeliverySettings:
+            lines += [*presets(), *watermarks()]
     return "\n".join(lines) + "\n"
 
 
+def presets() -> list[str]:
+    """What the operator's own table of presets is about, and those that come along."""
+    return [
+        "",
+        "## [presets]",
+        "",
+        "Transforms with a name, asked for as `?preset=NAME`, which goes with no other parameter. A preset",
+        "is written as a URL would ask for it. It may name a watermark and no other preset, and its sides",
+        "are made as they are written, whatever `image_sides` has. Those below are there from the start, as",
+        "far as `max_variant_side` and `max_variant_pixels` allow; a preset of the same name replaces one of",
+        "them, and an empty text takes it away. A change needs a restart.",
+        "",
+        "```toml",
+        "[presets]",
+        'hero = "w=1600&h=600&gravity=attention&format=auto"',
+        'proof = "w=1024&format=webp&watermark=logo"',
+        'card = "w=480&format=auto"',
+        'social-story = ""',
+        "```",
+        "",
+        "| preset | transform |",
+        "| --- | --- |",
+        *(f"| `{name}` | `{text}` |" for name, text in BUILT_IN.items()),
+    ]
+
+
+def watermarks() -> list[str]:
+    """What a watermark is made of."""
+    return [
+        "",
+        "## [watermarks.NAME]",
+        "",
+        "Marks that a transform or a preset lays over a picture with `watermark=NAME`. Files are named",
+        "relative to the folder of the configuration file; each mark is drawn once when the server starts,",
+        "so that a bad one is refused there. Variants are cached under what the mark looks like: after a",
+        "change, which needs a restart, none with the old one is served.",
+        "",
+        "```toml",
+        "[watermarks.logo]",
+        'picture = "logo.svg"',
+        "opacity = 0.8",
+        "",
+        "[watermarks.copyright]",
+        'text = "© Ada Example"',
+        'font_file = "Inter-Bold.ttf"',
+        'gravity = "south"',
+        "```",
+        "",
+        "| key | default | meaning |",
+        "| --- | --- | --- |",
+        *(
+            f"| `{item.name}` | {default(item.default)} | {item.description} |"
+            for item in MarkSettings.declared()
+        ),
+    ]
+
+
 def default(value: Any) -> str:
-    if value is None or value == []:
+    if value is None or value in ([], ()):
         return "—"
     if isinstance(value, dict):
         value = ",".join(f"{key}={entry}" for key, entry in value.items())

@@ -26,7 +26,10 @@ from ferrotype.domain.transform_query import (
 )
 
 THUMB = Transform(w=200, h=200, fit="cover")
-KNOWN = Vocabulary(presets={"thumb": THUMB}, watermarks=frozenset(("logo", "a-b_2")))
+KNOWN = Vocabulary(
+    presets={"thumb": THUMB},
+    watermarks={"logo": "logo.3fa9c12b4d5e", "a-b_2": "a-b_2.00112233aabb"},
+)
 
 
 def read(query: str, known: Vocabulary = KNOWN) -> Transform:
@@ -66,7 +69,7 @@ GOOD: dict[str, st.SearchStrategy[str]] = {
     "blur": numbers(0.3, 250),
     "sharpen": numbers(0.1, 10),
     "bg": colors(),
-    "watermark": st.sampled_from(sorted(KNOWN.watermarks)),
+    "watermark": st.sampled_from([*KNOWN.watermarks, *KNOWN.watermarks.values()]),
     "format": st.sampled_from((*FORMATS, "jpg")),
     "q": st.integers(1, 100).map(str),
     "strip": st.sampled_from("01"),
@@ -115,7 +118,7 @@ def test_two_transforms_are_equal_when_their_texts_are(
 ) -> None:
     first, second = parsed(one), parsed(other)
     assert (first == second) == (first.canonical() == second.canonical())
-    assert (first == second) == (etag("id", first) == etag("id", second))
+    assert (first == second) == (etag("id", first.canonical()) == etag("id", second.canonical()))
 
 
 @given(queries)
@@ -152,6 +155,7 @@ def test_what_is_not_given_may_be_spelt_out(query: list[tuple[str, str]]) -> Non
         ("rotate=10", "rotate=190&flip=hv"),
         ("w=1&rotate=180&flip=hv", "w=1"),
         ("blur=2", "blur=2.0", "blur=2.001", "blur=02"),
+        ("watermark=logo", "watermark=logo.3fa9c12b4d5e"),
     ],
 )  # fmt: skip
 def test_equal_pictures_are_equal_transforms(spellings: tuple[str, ...]) -> None:
@@ -199,6 +203,19 @@ def test_presets() -> None:
         assert caught.value.field == field
 
 
+def test_a_watermark_that_looks_different_is_a_different_transform() -> None:
+    changed = replace(KNOWN, watermarks=dict(KNOWN.watermarks) | {"logo": "logo.ffffffffffff"})
+    old, new = read("w=10&watermark=logo"), read("w=10&watermark=logo", changed)
+    assert (old.canonical(), new.canonical()) == (
+        "w=10&watermark=logo.3fa9c12b4d5e",
+        "w=10&watermark=logo.ffffffffffff",
+    )
+    assert etag("id", old.canonical()) != etag("id", new.canonical())
+    with pytest.raises(InvalidField) as caught:  # what it looked like is no longer to be had
+        read(old.canonical(), changed)
+    assert caught.value.limit == ["a-b_2", "logo"]
+
+
 # Bad values
 
 
@@ -220,7 +237,8 @@ def test_presets() -> None:
         ("rotate=-90", "rotate"), ("flip=x", "flip"), ("blur=0", "blur"), ("blur=251", "blur"),
         ("blur=inf", "blur"),
         ("sharpen=11", "sharpen"), ("bg=reddish", "bg"), ("bg=ff", "bg"), ("bg=ggg", "bg"),
-        ("watermark=x", "watermark"),
+        ("watermark=x", "watermark"), ("watermark=logo.", "watermark"),
+        ("watermark=logo.000000000000", "watermark"),
         ("format=svg", "format"), ("format=", "format"), ("q=0", "q"), ("q=101", "q"), ("strip=yes", "strip"),
         ("enlarge=2", "enlarge"), ("colour=red", "colour"), ("W=10", "W"),
     ],

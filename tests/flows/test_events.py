@@ -39,12 +39,12 @@ async def test_a_stream_tells_the_whole_story(client: Client) -> None:
 
 async def test_resume_after_any_number_misses_nothing_and_repeats_nothing(client: Client) -> None:
     generation = (await client.order(**FOX, num_images=2)).json
-    await client.until(generation["id"], "stored", count=2)
+    await client.until(generation["id"], "stored", "enriched", count=4)
     everything = await collect(client, generation["id"], 0)
     state = [(number, type) for number, type, _ in everything[1:]]
     assert [type for _, type in state].count("output") == 2
     assert {type for _, type in state} == {
-        *("queued", "started", "output", "ready", "settled", "stored", "succeeded"),
+        *("queued", "started", "output", "ready", "settled", "stored", "enriched", "succeeded"),
     }
     for number, _ in state:
         resumed = await collect(client, generation["id"], number)

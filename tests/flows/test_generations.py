@@ -54,7 +54,8 @@ async def test_the_envelope_has_every_field_from_the_first_state_on(client: Clie
             "height",
             "content_type",
         ),
-        *("bytes", "sha256", "placeholder", "stored", "source_type", "credit", "created_at"),
+        *("animated", "has_alpha", "bytes", "sha256", "placeholder", "stored", "source_type", "credit"),
+        *("visibility", "created_at", "deleted_at"),
     }
 
 

@@ -21,7 +21,8 @@ Pixels = NDArray[np.float64]
 
 
 def rendered(source: Source, query: str, *, limits: ImagingSettings = LIMITS, **marks: Watermark) -> Rendered:
-    return render(source, parse(parse_qsl(query), Vocabulary(watermarks=frozenset(marks))), limits, marks)
+    known = Vocabulary(watermarks={name: name for name in marks})
+    return render(source, parse(parse_qsl(query), known), limits, marks)
 
 
 def opened(data: bytes) -> Image.Image:

@@ -30,7 +30,7 @@ from ferrotype.imaging.render import Rendered, render
 
 #: Small, so that what is broken into something huge is refused and not drawn.
 BOUNDS = LIMITS.model_copy(update={"max_pixels": 1_000_000, "max_side": 4000, "max_frames": 50})
-KNOWN = Vocabulary(watermarks=frozenset(MARKS), max_side=1500)
+KNOWN = Vocabulary(watermarks={name: name for name in MARKS}, max_side=1500)
 FORMATS = ("avif", "webp", "jpeg", "png", "gif")
 #: The large ones only take longer.
 SMALL = sorted(name for name in SOURCES if len(SOURCES[name]()) < 50_000)

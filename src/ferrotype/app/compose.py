@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import structlog
 
+from ferrotype.app.caches import Caches
+from ferrotype.app.keys import url_keys
 from ferrotype.app.lock import DataFolder
 from ferrotype.app.settings import AppSettings
 from ferrotype.catalogue import load_catalogue
@@ -27,15 +29,21 @@ from ferrotype.domain.clock import SystemClock
 from ferrotype.domain.problems import OriginUnavailable
 from ferrotype.engine.sqlite import SqliteEngine
 from ferrotype.events.memory import MemoryEventBus
+from ferrotype.http.access import Access
 from ferrotype.http.api import build_api
 from ferrotype.http.context import Context
 from ferrotype.http.delivery import DeliveryApp
 from ferrotype.http.front import Front
+from ferrotype.http.picture_access import PictureAccess
+from ferrotype.http.picture_headers import Caching
+from ferrotype.http.picture_query import Queries
+from ferrotype.http.prepared import Prepared
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.sniff import sniff
 from ferrotype.imaging.structure import is_whole_picture
 from ferrotype.net.base import Incoming
 from ferrotype.net.http import Http
+from ferrotype.net.signing import UrlSigner
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.providers.base import Health, Hooked, Provider
 from ferrotype.providers.registry import lacks, open_providers
@@ -46,12 +54,14 @@ from ferrotype.services.conclude import Conclude
 from ferrotype.services.copies import Copies
 from ferrotype.services.credits import Accounts
 from ferrotype.services.deliver import Deliver
+from ferrotype.services.downloads import Downloads
 from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.janitor import Janitor
 from ferrotype.services.journal import Journal
+from ferrotype.services.lifecycle import Forget, Lifecycle
 from ferrotype.services.originals import Originals
 from ferrotype.services.references import References
 from ferrotype.services.requests import Requests
@@ -60,11 +70,11 @@ from ferrotype.services.run import Run
 from ferrotype.services.standing import Standings
 from ferrotype.services.store import StoreCopy, tidy_spool
 from ferrotype.services.uploads import Uploads
+from ferrotype.services.variants import Variants
 from ferrotype.services.waiting import Waiting
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.base import Store
 from ferrotype.storage.disk import DiskStore
-from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
 from ferrotype.workers.loop import Worker
 
@@ -119,6 +129,7 @@ class Ferrotype:
         self._background = [
             asyncio.create_task(self.worker.run(), name="worker"),
             asyncio.create_task(self.janitor.run(), name="janitor"),
+            asyncio.create_task(self.caches.run(), name="variant store"),
         ]
         self._started = True
 
@@ -128,16 +139,20 @@ class Ferrotype:
         self.http = Http(settings.net)
         self.pool = ImagingPool(settings.imaging)
         self.background_pool = ImagingPool(settings.imaging, background=True)
+        # Of their own, so that no crowd of readers makes an order or a placeholder wait.
+        self.variant_pool = ImagingPool(settings.imaging)
+        self.patient_pool = ImagingPool(settings.imaging, background=True)
         self.spool = Spool(
             settings.data_dir / "spool", storage.spool_max_bytes, min_free_bytes=storage.min_free_disk_bytes
         )
         self.store: Store = DiskStore(
-            settings.data_dir / "assets", min_free_bytes=storage.min_free_disk_bytes
+            settings.data_dir / "assets",
+            min_free_bytes=storage.min_free_disk_bytes,
+            public_base=settings.delivery.disk_public_url,
         )
         self.stores: Mapping[str, Store] = {self.store.name: self.store}
-        self.cache = MemoryCache(storage.memory_cache_bytes, storage.memory_cache_object_bytes)
-        for name in ("entries", "bytes", "max_bytes", "hits", "misses"):
-            self.telemetry.gauge(f"cache_{name}", lambda name=name: float(getattr(self.cache.stats(), name)))  # type: ignore[misc]
+        self.caches = Caches(storage, settings.data_dir, self.clock, self.telemetry)
+        self.levels = self.caches.levels
         self.telemetry.gauge("spool_bytes", lambda: float(self.spool.usage.bytes))
         self.telemetry.gauge("jobs_running", lambda: float(self.worker.running))
         self.providers: dict[str, Provider] = open_providers(settings.connections, self.clock)
@@ -148,7 +163,7 @@ class Ferrotype:
             is_whole=is_whole_picture,
             max_bytes=settings.net.max_fetch_bytes,
             on_complete=self._remember,
-            max_body_bytes=self.cache.max_object_bytes,
+            max_body_bytes=self.levels.max_object_bytes,
         )
 
     def _build_services(self) -> None:
@@ -166,6 +181,7 @@ class Ferrotype:
             settings.imaging,
             self._remember,
             orders.store_starts,
+            settings.delivery.visibility,
         )
         references = References(database, self.uploads, self.http, settings.imaging.max_upload_bytes)
         copies = Copies(self.originals, self.pool)
@@ -203,6 +219,7 @@ class Ferrotype:
             self.spool,
             clock,
             orders,
+            settings.delivery.visibility,
             settings.catalogue.default_model,
             settings.engine.max_starts,
         )
@@ -213,7 +230,10 @@ class Ferrotype:
                 "generate": run,
                 "arrive": self.arrive,
                 "store": StoreCopy(database, engine, self.spool, self.store, self.journal, clock),
-                "enrich": Enrich(database, engine, self.originals, self.background_pool, settings.imaging),
+                "enrich": Enrich(
+                    database, engine, self.originals, self.background_pool, self.journal, settings.imaging
+                ),
+                "forget": Forget(database, engine, self.levels),
             },
             clock,
             concurrency=sum(settings.engine.classes.values()) + 16,
@@ -224,9 +244,22 @@ class Ferrotype:
         self.janitor = Janitor(database, engine, clock, orders, settings.engine.keep_jobs_days)
 
     def _build_http(self) -> None:
-        self.deliver = Deliver(self.database, self.cache, self.spool, self.stores, self.arrivals)
+        settings = self.settings
+        delivery, offer = settings.delivery, settings.offer
+        self.deliver = Deliver(self.database, self.levels, self.spool, self.stores, self.arrivals)
+        self.variants = Variants(
+            self.deliver,
+            self.levels,
+            self.variant_pool,
+            self.patient_pool,
+            settings.imaging,
+            offer.marks,
+            self.telemetry,
+            self.clock,
+        )
+        self.signer = UrlSigner(url_keys(delivery.url_keys, settings.data_dir), self.clock)
         self.context = Context(
-            settings=self.settings.http,
+            settings=settings.http,
             catalogue=self.catalogue,
             routing=self.routing,
             database=self.database,
@@ -234,15 +267,28 @@ class Ferrotype:
             admit=self.admit,
             cancel=Cancel(self.database, self.engine, self.conclude),
             uploads=self.uploads,
+            downloads=Downloads(self.database, self.deliver, self.spool, self.stores, settings.downloads),
+            lifecycle=Lifecycle(self.database, self.engine, self.levels, self.clock),
+            signer=self.signer,
+            vocabulary=offer.vocabulary,
             envelopes=self.envelopes,
             waiting=Waiting(self.envelopes),
             telemetry=self.telemetry,
             ready=self.ready,
             account_id=self.account_id,
-            max_upload_bytes=self.settings.imaging.max_upload_bytes,
+            max_upload_bytes=settings.imaging.max_upload_bytes,
         )
-        delivery = DeliveryApp(self.deliver, self.cache, self.telemetry)
-        self.front = Front(delivery, build_api(self.context), self.settings.http, self.telemetry)
+        pictures = DeliveryApp(
+            self.deliver,
+            self.variants,
+            self.levels,
+            self.caches.memory,
+            Prepared(self.caches.memory, Caching(delivery.negotiated_max_age, delivery.negotiated_stale)),
+            Queries(offer.vocabulary),
+            PictureAccess(Access(settings.http), self.signer, self.clock, delivery.transforms),
+            self.telemetry,
+        )
+        self.front = Front(pictures, build_api(self.context), settings.http, self.telemetry)
 
     async def drain(self, seconds: float) -> None:
         """Let running jobs end within `seconds`, hand the others back, then end the waits and streams that
@@ -262,8 +308,10 @@ class Ferrotype:
         for provider in self.providers.values():
             await provider.close()
         await self.http.close()
-        self.pool.close()
-        self.background_pool.close()
+        await self.variants.close()
+        for pool in (self.pool, self.background_pool, self.variant_pool, self.patient_pool):
+            pool.close()
+        await self.caches.close()
         self.spool.close()
         await self.database.close()
         self.folder.release()
@@ -298,7 +346,7 @@ class Ferrotype:
             return Health(ok=False, detail=f"no answer within {HEALTH_SECONDS:g} s")
 
     def _remember(self, asset_id: str, body: bytes, content_type: str) -> None:
-        self.cache.put(asset_id, body, content_type)
+        self.levels.put(asset_id, "", body, content_type)
 
     def _fetch(self, origin: Origin) -> AbstractAsyncContextManager[Incoming]:
         provider = self.providers.get(origin.provider)

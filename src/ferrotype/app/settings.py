@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from ferrotype.catalogue import CatalogueSettings
-from ferrotype.config import ConfigError, Setting, Settings, load, read_toml
+from ferrotype.config import ConfigError, Setting, Settings, load, read_toml, toml_file
 from ferrotype.db.settings import DatabaseSettings
 from ferrotype.engine.settings import EngineSettings
 from ferrotype.http.settings import HttpSettings
+from ferrotype.imaging.delivery_settings import DeliverySettings
+from ferrotype.imaging.offer import Offer, load_offer
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
 from ferrotype.providers.connections import Connection, load_connections
 from ferrotype.providers.registry import KINDS
-from ferrotype.services.settings import RoutingSettings, ServiceSettings
+from ferrotype.services.settings import DownloadSettings, RoutingSettings, ServiceSettings
 from ferrotype.storage.settings import StorageSettings
 
 AREAS: Final[tuple[type[Settings], ...]] = (
     HttpSettings,
+    DeliverySettings,
+    DownloadSettings,
     StorageSettings,
     DatabaseSettings,
     EngineSettings,
@@ -32,6 +36,8 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     LogSettings,
     *(kind.settings for kind in KINDS.values()),
 )
+#: Tables of the configuration file that hold names of the operator's.
+TABLES: Final = ("connections", "presets", "watermarks")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class AppSettings:
     """One tree; each branch is declared where it is used."""
 
     http: HttpSettings
+    delivery: DeliverySettings
+    downloads: DownloadSettings
     storage: StorageSettings
     database: DatabaseSettings
     engine: EngineSettings
@@ -49,6 +57,7 @@ class AppSettings:
     net: NetSettings
     log: LogSettings
     connections: Mapping[str, Connection]
+    offer: Offer
 
     @property
     def data_dir(self) -> Path:
@@ -65,13 +74,13 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: dict[st
     toml = read_toml(environ)
     by_area = {cls.area: cls for cls in AREAS}
     for area in toml:
-        if area not in by_area and area != "connections":
+        if area not in by_area and area not in TABLES:
             raise ConfigError(f"[{area}] in the configuration file: there is no such area.")
     values: dict[str, Any] = {"connections": load_connections(KINDS, environ, toml)}
     for field in fields(AppSettings):
-        if field.name in values:
+        cls = by_area.get(field.name)
+        if cls is None:
             continue
-        cls = by_area[field.name]
         loaded = load(cls, environ, toml)
         given = {name: value for name, value in overrides.get(field.name, {}).items() if value is not None}
         if given:
@@ -82,6 +91,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: dict[st
                 {cls.area: loaded.model_dump()},
             )
         values[field.name] = loaded
+    file = toml_file(environ)
+    values["offer"] = load_offer(values["delivery"], toml, file.parent if file else Path())
     return AppSettings(**values)
 
 

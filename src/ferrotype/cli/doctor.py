@@ -29,6 +29,7 @@ from ferrotype.providers.local import LocalSettings
 from ferrotype.providers.local.trial import trial
 from ferrotype.providers.local.weights import INSTALL, TARGETS, lacking
 from ferrotype.providers.registry import open_providers
+from ferrotype.storage.settings import StorageSettings
 
 #: So long a provider is waited for.
 HEALTH_SECONDS: Final = 15.0
@@ -136,6 +137,52 @@ async def _server(settings: AppSettings) -> list[Finding]:
     return [Finding("ok", f"{settings.http.host}:{settings.http.port} is free")]
 
 
+async def _delivery(settings: AppSettings) -> list[Finding]:
+    """What may be asked of pictures; reading the settings has drawn every watermark once."""
+    delivery, known = settings.delivery, settings.offer.vocabulary
+    keys = len(delivery.url_keys)
+    parts = [
+        f"presets: {len(known.presets)}",
+        f"watermarks: {len(known.watermarks)}",
+        "anybody may transform" if delivery.transforms == "any" else "only presets and signed URLs transform",
+        f"URLs are signed with {'a key in the data folder' if not keys else f'FERROTYPE_URL_KEYS ({keys})'}",
+        f"new pictures are {delivery.visibility}",
+    ]
+    if delivery.disk_public_url is not None:
+        parts.append(f"originals are at {delivery.disk_public_url}")
+    findings = [Finding("ok", ", ".join(parts))]
+    for name, marked in known.watermarks.items():
+        mark = settings.offer.marks[marked]
+        if not mark.has_its_font():
+            text = f"watermark {name}: {mark.font} looks like any font that is not on this machine"
+            findings.append(
+                Finding("warn", text, f"install it, or name its font_file in [watermarks.{name}]")
+            )
+    if settings.storage.redis_url is not None:
+        findings.append(await _shared_cache(settings.storage, settings.storage.redis_url))
+    return findings
+
+
+async def _shared_cache(storage: StorageSettings, url: str) -> Finding:
+    from ferrotype.storage.shared import SharedCache  # only here: redis-py takes long
+
+    try:
+        cache = SharedCache(
+            url,
+            SystemClock(),
+            namespace=storage.shared_cache_namespace,
+            timeout=storage.shared_cache_timeout,
+        )
+    except ValueError:  # its words may repeat a password
+        return Finding("fail", "shared cache: the address cannot be read", "correct FERROTYPE_REDIS_URL")
+    try:
+        health = await cache.health()
+    finally:
+        await cache.close()
+    mark = "fail" if not health.ok else "warn" if health.mend else "ok"
+    return Finding(mark, f"shared cache: {health.detail}", health.mend)
+
+
 async def _catalogue(settings: AppSettings) -> list[Finding]:
     try:
         catalogue = load_catalogue(settings.catalogue)
@@ -228,6 +275,7 @@ CHECKS: Final[dict[str, Callable[[AppSettings], Awaitable[list[Finding]]]]] = {
     "imaging": _imaging,
     "data folder": _folder,
     "server": _server,
+    "delivery": _delivery,
     "catalogue": _catalogue,
     "workflows": _workflows,
     "local models": _local_models,

@@ -4,6 +4,6 @@ A value comes from the environment, else from the TOML file (`FERROTYPE_CONFIG`,
 the working folder), else from the default.
 """
 
-from ferrotype.config.settings import ConfigError, Setting, Settings, load, read_toml, setting
+from ferrotype.config.settings import ConfigError, Setting, Settings, load, read_toml, setting, toml_file
 
-__all__ = ["ConfigError", "Setting", "Settings", "load", "read_toml", "setting"]
+__all__ = ["ConfigError", "Setting", "Settings", "load", "read_toml", "setting", "toml_file"]

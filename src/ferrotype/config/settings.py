@@ -86,8 +86,10 @@ def load(cls: type[T], environ: Mapping[str, str] | None = None, toml: Mapping[s
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         where = sources.get(name, known[name].env if name in known else cls.area)
-        shown = "" if name in known and known[name].secret else f" (it is {first['input']!r})"
-        raise ConfigError(f"{where}: {first['msg']}{shown}.") from None
+        # What belongs to no single setting may hold the secrets of several.
+        shown = "" if name not in known or known[name].secret else f" (it is {first['input']!r})"
+        text = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {text}{shown}.") from None
 
 
 def _parse(cls: type[Settings], name: str, text: str) -> Any:
@@ -103,17 +105,28 @@ def _parse(cls: type[Settings], name: str, text: str) -> Any:
     return text
 
 
+def toml_file(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The configuration file, None when there is none.
+
+    Raises ConfigError when FERROTYPE_CONFIG names a file that is missing.
+    """
+    env = os.environ if environ is None else environ
+    named = env.get("FERROTYPE_CONFIG")
+    path = Path(named) if named else Path("ferrotype.toml")
+    if path.is_file():
+        return path
+    if named:
+        raise ConfigError(f"FERROTYPE_CONFIG: there is no file {path}.")
+    return None
+
+
 def read_toml(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The configuration file's tables; empty when there is none.
 
     Raises ConfigError when FERROTYPE_CONFIG names a file that is missing, or the file is no TOML.
     """
-    env = os.environ if environ is None else environ
-    named = env.get("FERROTYPE_CONFIG")
-    path = Path(named) if named else Path("ferrotype.toml")
-    if not path.is_file():
-        if named:
-            raise ConfigError(f"FERROTYPE_CONFIG: there is no file {path}.")
+    path = toml_file(environ)
+    if path is None:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

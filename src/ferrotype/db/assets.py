@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import assets, copies
-from ferrotype.domain.asset import Asset, Credit, Origin, Placeholder
+from ferrotype.domain.asset import Asset, Credit, Origin, Placeholder, Visibility
 from ferrotype.domain.states import ASSET, AssetState
 
 # Statements are built once: building one costs as much as running it.
@@ -59,6 +59,11 @@ def of_generations(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, 
     return found
 
 
+def of_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Asset]:
+    """Those of the assets that exist, by id."""
+    return {row.id: _asset(row) for row in tx.execute(_ROWS.where(assets.c.id.in_(ids)))}
+
+
 def states(tx: Transaction, generation_id: str) -> list[AssetState]:
     """In which states a generation's assets are."""
     return [AssetState(row.state) for row in tx.execute(_STATES, {"generation_id": generation_id})]
@@ -99,6 +104,14 @@ def copy_key(tx: Transaction, asset_id: str, store: str) -> str | None:
     return found
 
 
+def copy_keys(tx: Transaction, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Under which key each store has each of the assets: store -> key, by asset id."""
+    found: dict[str, dict[str, str]] = {}
+    for row in tx.execute(select(copies).where(copies.c.asset_id.in_(ids))):
+        found.setdefault(row.asset_id, {})[row.store] = row.key
+    return found
+
+
 def _asset(row: Row[Any]) -> Asset:
     return Asset(
         id=row.id,
@@ -111,11 +124,15 @@ def _asset(row: Row[Any]) -> Asset:
         width=row.width,
         height=row.height,
         content_type=row.content_type,
+        animated=None if row.animated is None else bool(row.animated),
+        has_alpha=None if row.has_alpha is None else bool(row.has_alpha),
         bytes=row.bytes,
         sha256=row.sha256,
         placeholder=Placeholder(**row.placeholder) if row.placeholder else None,
         stored=bool(row.stored),
         source_type=row.source_type,
         credit=Credit(**row.credit) if row.credit else None,
+        visibility=Visibility(row.visibility),
         created_at=row.created_at,
+        deleted_at=row.deleted_at,
     )

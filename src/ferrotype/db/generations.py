@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import generations, idempotency_keys
+from ferrotype.domain.asset import Visibility
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.states import GENERATION, GenerationState
 
@@ -37,6 +39,7 @@ def add(tx: Transaction, generation: Generation) -> None:
             "reused_from": generation.reused_from,
             "tags": generation.tags,
             "metadata_": generation.metadata,
+            "visibility": generation.visibility,
             "created_at": generation.created_at,
         },
     )
@@ -46,6 +49,12 @@ def get(tx: Transaction, generation_id: str, *, lock: bool = False) -> Generatio
     """One generation; `lock` keeps others from changing it until the transaction ends."""
     row = tx.execute(_LOCKED if lock else _BY_ID, {"generation_id": generation_id}).one_or_none()
     return _generation(row) if row else None
+
+
+def of_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Generation]:
+    """Those of the generations that exist, by id."""
+    rows = tx.execute(select(generations).where(generations.c.id.in_(ids)))
+    return {row.id: _generation(row) for row in rows}
 
 
 def page(
@@ -142,4 +151,5 @@ def _generation(row: Row[Any]) -> Generation:
         reused_from=row.reused_from,
         tags=row.tags,
         metadata=row.metadata_,
+        visibility=Visibility(row.visibility),
     )

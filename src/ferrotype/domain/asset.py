@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ferrotype.domain.states import AssetState
+
+
+class Visibility(StrEnum):
+    """Who may load a picture."""
+
+    PUBLIC = "public"  # anybody, and it may be shown where nobody is signed in
+    UNLISTED = "unlisted"  # whoever has the URL, whose id cannot be guessed
+    PRIVATE = "private"  # only with the API key or a signed URL
 
 
 class Placeholder(BaseModel):
@@ -54,10 +63,14 @@ class Asset(BaseModel):
     width: int | None = None
     height: int | None = None
     content_type: str | None = None
+    animated: bool | None = None
+    has_alpha: bool | None = None
     bytes: int | None = None
     sha256: str | None = None
     placeholder: Placeholder | None = None
     stored: bool = False
     source_type: str | None = None
     credit: Credit | None = None
+    visibility: Visibility = Visibility.UNLISTED
     created_at: datetime
+    deleted_at: datetime | None = None

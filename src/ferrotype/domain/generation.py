@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ferrotype.domain.asset import Visibility
 from ferrotype.domain.states import AttemptState, GenerationState
 
 
@@ -33,6 +34,7 @@ class Generation:
     reused_from: str | None = None
     tags: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
+    visibility: Visibility = Visibility.UNLISTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ferrotype.domain.asset import Visibility
+
 Mode = Literal["immediate", "durable"]
 Format = Literal["webp", "png", "jpeg"]
 
@@ -46,6 +48,9 @@ class Order(BaseModel):
         default="immediate", description="When the answer comes: pictures exist, or are stored."
     )
     format: Format | None = Field(default=None, description="Of the original; the model's own when omitted.")
+    visibility: Visibility | None = Field(
+        default=None, description="Who may load the pictures; the server's default when omitted."
+    )
     tags: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
         default_factory=list, max_length=32
     )

@@ -11,6 +11,8 @@ The tree::
     │   ├── NotFound                404 not_found
     │   ├── MethodNotAllowed        405 method_not_allowed
     │   ├── IdempotencyConflict     409 idempotency_conflict
+    │   ├── NothingToDownload       409 nothing_to_download
+    │   ├── Gone                    410 gone
     │   ├── TooLarge                413 too_large
     │   ├── UnsupportedMedia        415 unsupported_media
     │   ├── RangeNotSatisfiable     416 range_not_satisfiable
@@ -21,9 +23,10 @@ The tree::
     │   ├── InternalError           500 internal_error
     │   ├── NoDeployment            503 no_deployment
     │   └── Overloaded              503 overloaded
-    ├── OriginProblem           a provider made a picture and its bytes do not come
+    ├── OriginProblem           a provider made a picture and its bytes do not come, or are none
     │   ├── OriginUnavailable       502 origin_unavailable
-    │   └── OriginTimeout           504 origin_timeout
+    │   ├── OriginTimeout           504 origin_timeout
+    │   └── BrokenPicture           502 broken_picture
     └── ProviderProblem         a call to a provider ended badly
         ├── ProviderUnavailable     503 provider_unavailable    it surely did not run
         ├── ProviderBusy            503 provider_busy           it surely did not run
@@ -131,6 +134,14 @@ class IdempotencyConflict(RequestProblem):
     code, status, title = "idempotency_conflict", 409, "The idempotency key was used with another body"
 
 
+class NothingToDownload(RequestProblem):
+    code, status, title = "nothing_to_download", 409, "There is no picture that could be downloaded"
+
+
+class Gone(RequestProblem):
+    code, status, title = "gone", 410, "It was deleted"
+
+
 class TooLarge(RequestProblem):
     code, status, title = "too_large", 413, "The body is too large"
 
@@ -172,7 +183,7 @@ class Overloaded(ServerProblem):
 
 
 class OriginProblem(Problem):
-    """A provider made a picture and its bytes do not come."""
+    """A provider made a picture and its bytes do not come, or turn out to be none."""
 
     retryable = True
 
@@ -183,6 +194,12 @@ class OriginUnavailable(OriginProblem):
 
 class OriginTimeout(OriginProblem):
     code, status, title = "origin_timeout", 504, "The picture's bytes did not come in time"
+
+
+class BrokenPicture(OriginProblem):
+    """The bytes are here and cannot be decoded."""
+
+    code, status, title, retryable = "broken_picture", 502, "The picture is damaged", False
 
 
 class ProviderProblem(Problem):

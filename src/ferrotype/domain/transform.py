@@ -45,7 +45,8 @@ class Transform:
     """The steps between an original and what is sent. None, and False, leave a step out.
 
     `w` and `h` are pixels of the result, `dpr` already multiplied; `gravity` is a name or a focal point;
-    `bg` is `rrggbb` or `rrggbbaa`. Made by `parse`, so that equal pictures are equal transforms.
+    `bg` is `rrggbb` or `rrggbbaa`; `watermark` is the name with what the mark looks like
+    (`Vocabulary.watermarks`). Made by `parse`, so that equal pictures are equal transforms.
     """
 
     crop: Crop | None = None
@@ -94,7 +95,8 @@ def _written(value: object) -> str:
             return str(value)
 
 
-def etag(asset_id: str, transform: Transform = ORIGINAL) -> str:
-    """The strong entity tag, known before the bytes are (RFC 9110, 8.8.3), quotes included."""
-    text = f"{asset_id}\n{transform.canonical()}\n{IMAGING_VERSION}"
+def etag(asset_id: str, canonical: str = "") -> str:
+    """The strong entity tag, known before the bytes are (RFC 9110, 8.8.3), quotes included. `canonical` is
+    that of the transform, empty for the original."""
+    text = f"{asset_id}\n{canonical}\n{IMAGING_VERSION}"
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

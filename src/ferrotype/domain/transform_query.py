@@ -47,12 +47,14 @@ MAX_SHOWN: Final = 40
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What an operator allows: bounds, presets by name, names of watermarks, widths to snap to."""
+    """What an operator allows: bounds, presets and watermarks by name, sides to snap to."""
 
     max_side: int = 8192
     max_pixels: int = 40_000_000
     presets: Mapping[str, Transform] = field(default_factory=dict)
-    watermarks: frozenset[str] = frozenset()
+    #: name -> the name with what the mark looks like, `logo.3fa9c12b4d5e`: what a transform holds, so that
+    #: its canonical form changes with the mark. This spelling is read as well.
+    watermarks: Mapping[str, str] = field(default_factory=dict)
     #: Sorted. Widths and heights go up to the next of these; empty: any.
     sides: Sequence[int] = ()
 
@@ -222,9 +224,12 @@ def _color(name: str, text: str, known: Vocabulary) -> str:
 
 
 def _watermark(name: str, text: str, known: Vocabulary) -> str:
-    if text not in known.watermarks:
+    found = known.watermarks.get(text)
+    if found is None and text in known.watermarks.values():  # a canonical form, read again
+        found = text
+    if found is None:
         raise _wrong(name, text, "the name of a watermark", sorted(known.watermarks))
-    return text
+    return found
 
 
 def _text(name: str, text: str, known: Vocabulary) -> str:

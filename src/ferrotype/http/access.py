@@ -6,7 +6,8 @@ Ports are not compared: what else this machine serves on loopback is as close to
 
 With a key everything but the two health checks and the providers' webhooks needs it, the API's description
 and its page included.
-Pictures never pass here: whoever has the URL may load it, also through a CDN that asks by another Host.
+Pictures pass here only where they are private (`picture_access`): any other may be loaded by whoever has the
+URL, also through a CDN that asks by another Host.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ class Access:
         if path.startswith(HOOKS):
             return
         if self._key is not None:
-            if path not in OPEN_PATHS:
-                self._check_key(headers)
+            if path not in OPEN_PATHS and not self.holds_key(headers):
+                raise Unauthorized(
+                    "Send the API key as `Authorization: Bearer <key>`.", field="Authorization"
+                )
             return
         if not self._is_ours(_name(f"//{headers.get('host', '')}")):
             raise Forbidden("The Host header does not name this server.", field="Host")
@@ -47,14 +50,14 @@ class Access:
         if origin is not None and not self._is_ours(_name(origin)):
             raise Forbidden("Pages from other origins need an API key.", field="Origin")
 
-    def _check_key(self, headers: Headers) -> None:
+    def holds_key(self, headers: Headers) -> bool:
+        """Whether the request carries the API key; never where none is set."""
+        if self._key is None:
+            return False
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        assert self._key is not None
         # Headers were decoded as Latin-1; compared are the bytes that came, in constant time.
-        if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode("latin-1"), self._key.encode()
-        ):
-            raise Unauthorized("Send the API key as `Authorization: Bearer <key>`.", field="Authorization")
+        fits = hmac.compare_digest(given.strip().encode("latin-1"), self._key.encode())
+        return scheme.lower() == "bearer" and fits
 
     def _is_ours(self, name: str | None) -> bool:
         return name is not None and (is_loopback(name) or name in self._names)

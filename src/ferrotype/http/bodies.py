@@ -27,14 +27,14 @@ WITHOUT_CHUNKS: Final = ("1.0", "1")
 
 
 class Body(Protocol):
-    """`size` is in bytes, None when it is not known yet; `level` names the place if it is not the memory."""
+    """`size` is in bytes, None when it is not known yet."""
 
     content_type: str
     size: int | None
-    level: bytes
 
     async def begin(self, part: ByteRange | None) -> None:
-        """Get ready to send `part`, or the whole. Raises a problem."""
+        """Get ready to send `part`, or the whole. Raises a problem, and FileNotFoundError for a file that has
+        moved meanwhile."""
         ...
 
     async def send(self, send: Send) -> None:
@@ -47,7 +47,8 @@ async def body_of(delivery: Delivery, scope: Scope) -> Body:
     if isinstance(delivery, Cached):
         return MemoryBody(delivery)
     if isinstance(delivery, File):
-        return FileBody(delivery, pathsend=PATHSEND in (scope.get("extensions") or ()))
+        pathsend = delivery.stays and PATHSEND in (scope.get("extensions") or ())
+        return FileBody(delivery, pathsend=pathsend)
     head = await delivery.head()
     if head.length is None and scope.get("http_version") in WITHOUT_CHUNKS:
         head = ArrivalHead(head.content_type, (await delivery.finished()).bytes)
@@ -56,8 +57,6 @@ async def body_of(delivery: Delivery, scope: Scope) -> Body:
 
 class MemoryBody:
     """A picture, or a part of it, in one piece."""
-
-    level = b""
 
     def __init__(self, cached: Cached) -> None:
         self.content_type = cached.content_type
@@ -75,8 +74,6 @@ class MemoryBody:
 class FileBody:
     """Read in threads, or, when the whole is wanted, by the server itself where it has the extension
     `pathsend` (on Granian about 1.5 times as fast at 20 MB)."""
-
-    level = b"disk"
 
     def __init__(self, file: File, *, pathsend: bool) -> None:
         self.content_type = file.content_type
@@ -108,8 +105,6 @@ class FileBody:
 
 class ArrivingBody:
     """Bytes as they come; a part ends when its last byte is here, whatever still follows."""
-
-    level = b"arriving"
 
     def __init__(self, arrival: Arrival, head: ArrivalHead) -> None:
         self.content_type = head.content_type

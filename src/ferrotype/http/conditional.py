@@ -1,9 +1,10 @@
-"""Conditions on an entity tag (RFC 9110, section 13). What is served has no modification date, so the
-conditions on dates are ignored, as 13.1.3 asks for."""
+"""Conditions on an entity tag and on a date (RFC 9110, section 13). Only originals have a date."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from ferrotype.domain.problems import RangeNotSatisfiable
@@ -13,6 +14,9 @@ from ferrotype.http.ranges import ByteRange, Unsatisfiable, parse_range
 _TAGS: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 #: Bytes of a condition that are looked at; nobody keeps more tags of one picture.
 MAX_HEADER: Final = 8192
+#: Longest date that is looked at, in bytes.
+MAX_DATE: Final = 64
+NAMES: Final = (b"if-none-match", b"if-modified-since", b"range", b"if-range")
 
 
 def none_match(header: bytes, etag: bytes) -> bool:
@@ -25,28 +29,52 @@ def none_match(header: bytes, etag: bytes) -> bool:
     return etag not in _TAGS.findall(header[:MAX_HEADER])
 
 
-def if_range(header: bytes, etag: bytes) -> bool:
-    """Whether `If-Range` keeps the range: the very same strong tag only, so neither a weak one nor a date
-    does (13.1.5)."""
-    return header.strip(b" \t") == etag
+def modified_since(header: bytes, modified: int) -> bool:
+    """Whether `If-Modified-Since` lets the answer through: False means 304. `modified` is in seconds since
+    1970. What is no date counts for nothing (13.1.3)."""
+    since = read_date(header)
+    return since is None or modified > since
+
+
+def if_range(header: bytes, etag: bytes, modified: int | None = None) -> bool:
+    """Whether `If-Range` keeps the range: the very same strong tag, or the very same date, which is a strong
+    validator where nothing ever changes (13.1.5)."""
+    value = header.strip(b" \t")
+    return value == etag or (modified is not None and read_date(value) == modified)
+
+
+def read_date(header: bytes) -> int | None:
+    """Seconds since 1970 of an HTTP date in any of its forms (5.6.7); None for what is none."""
+    if len(header) > MAX_DATE:
+        return None
+    try:
+        moment = parsedate_to_datetime(header.decode("ascii"))
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):  # UnicodeDecodeError is a ValueError
+        return None
 
 
 class Conditions:
-    """The conditions and the range of one request."""
+    """The conditions and the range of one request. `modified` is when the picture was made, in seconds since
+    1970; None for one that has no date."""
 
-    def __init__(self, scope: Scope, etag: bytes) -> None:
+    def __init__(self, scope: Scope, etag: bytes, modified: int | None = None) -> None:
         self._etag = etag
+        self._modified = modified
         self._get = scope["method"] == "GET"
         self._found: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name in (b"if-none-match", b"range", b"if-range"):
+            if name in NAMES:
                 # Several lines of a list are one list (RFC 9110, 5.3); of the others that is bad syntax.
                 self._found[name] = self._found[name] + b"," + value if name in self._found else value
 
     def has_it(self) -> bool:
-        """Whether the client's own copy is the picture."""
+        """Whether the client's own copy is the picture. A date counts only without a tag (13.1.3)."""
         tags = self._found.get(b"if-none-match")
-        return tags is not None and not none_match(tags, self._etag)
+        if tags is not None:
+            return not none_match(tags, self._etag)
+        since = self._found.get(b"if-modified-since")
+        return since is not None and self._modified is not None and not modified_since(since, self._modified)
 
     def part(self, size: int | None) -> ByteRange | None:
         """The range to send, None for the whole picture. Raises RangeNotSatisfiable."""
@@ -54,7 +82,7 @@ class Conditions:
         if header is None or size is None or not self._get:
             return None
         validator = self._found.get(b"if-range")
-        if validator is not None and not if_range(validator, self._etag):
+        if validator is not None and not if_range(validator, self._etag, self._modified):
             return None
         try:
             return parse_range(header, size)

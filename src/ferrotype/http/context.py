@@ -10,12 +10,16 @@ from fastapi import Request
 
 from ferrotype.catalogue import Catalogue
 from ferrotype.db.database import Database
+from ferrotype.domain.transform_query import Vocabulary
 from ferrotype.events.base import EventBus
 from ferrotype.http.settings import HttpSettings
+from ferrotype.net.signing import UrlSigner
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.admit import Admit
 from ferrotype.services.cancel import Cancel
+from ferrotype.services.downloads import Downloads
 from ferrotype.services.envelopes import Envelopes
+from ferrotype.services.lifecycle import Lifecycle
 from ferrotype.services.routing import Routing
 from ferrotype.services.uploads import Uploads
 from ferrotype.services.waiting import Waiting
@@ -33,6 +37,10 @@ class Context:
     admit: Admit
     cancel: Cancel
     uploads: Uploads
+    downloads: Downloads
+    lifecycle: Lifecycle
+    signer: UrlSigner
+    vocabulary: Vocabulary
     envelopes: Envelopes
     waiting: Waiting
     telemetry: Telemetry

@@ -1,14 +1,12 @@
 """`/images/{asset_id}[.ext]`: pictures, served by raw ASGI ahead of the API framework.
 
-A memory hit is a slice, a look-up, a scan of the request's headers and two sends of prepared messages.
+A memory hit is a slice, a look-up or two, a scan of the request's headers and two sends of prepared messages.
 Choices that the URL leaves open:
 
 - The extension is for people and for tools that want one. Every known one is accepted and none changes
   the answer: the content type is that of the bytes, also when the extension says something else.
 - Only the canonical spelling is served. A percent-encoded or upper-case form would make several cache
   entries of one picture on the way, so it is 404 like any other unknown path.
-- `v=...` is a cache-buster and is ignored; `dl` asks for a download by `Content-Disposition`. Every
-  other parameter would change the picture and is refused, never silently ignored.
 - A range of a picture that is still arriving waits for its bytes when the length is known; with no
   length the whole is sent.
 - A picture that breaks off after its head was sent ends the connection with an exception: Granian then
@@ -23,115 +21,198 @@ from typing import Final
 
 import structlog
 
-from ferrotype.domain.problems import InternalError, Problem
-from ferrotype.domain.transform import etag
-from ferrotype.http.asgi import Receive, Scope, Send, body, send_problem, start
-from ferrotype.http.bodies import body_of
+from ferrotype.domain.asset import Visibility
+from ferrotype.domain.problems import InternalError, OriginUnavailable, Problem
+from ferrotype.http.asgi import Message, Receive, Scope, Send, body, send_problem, start
+from ferrotype.http.bodies import Body, body_of
 from ferrotype.http.conditional import Conditions, none_match
-from ferrotype.http.picture_headers import PREFLIGHT, attachment, explaining, not_modified, picture_headers
-from ferrotype.http.picture_url import PREFIX, SUFFIX, is_canonical, parse_url
+from ferrotype.http.picture_access import PictureAccess
+from ferrotype.http.picture_choice import Choice, choose
+from ferrotype.http.picture_headers import (
+    PREFLIGHT,
+    disposition,
+    elsewhere,
+    explaining,
+    made_at,
+    not_modified,
+    picture_headers,
+)
+from ferrotype.http.picture_info import send_info
+from ferrotype.http.picture_query import Freshness, Queries
+from ferrotype.http.picture_url import PREFIX, SUFFIX, is_canonical, parse_path
+from ferrotype.http.prepared import MEMORY, Prepared, Reply, describe
+from ferrotype.http.ranges import ByteRange
 from ferrotype.net.telemetry import Telemetry
-from ferrotype.services.deliver import Deliver
+from ferrotype.services.deliver import Deliver, Opened, check_arrived
+from ferrotype.services.variants import Variants
+from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import Cached, MemoryCache
 
 OPERATION: Final = "deliver"
 NOTHING: Final = body(b"")
+FIXED: Final = Freshness.FIXED
+#: Levels that are caches of what was made or fetched before.
+CACHES: Final = (MEMORY, "shared", "variants")
+#: Looks for a file that moves from the spool to its store meanwhile.
+MOVES: Final = 3
 
 log = structlog.get_logger(__name__)
 
 
-class Reply:
-    """What a picture in memory is answered with, prepared once."""
-
-    __slots__ = ("data", "etag", "not_modified", "ok")
-
-    def __init__(self, cached: Cached) -> None:
-        self.etag = etag(cached.asset_id).encode()
-        self.ok = start(200, picture_headers(self.etag, cached.content_type, len(cached.body)))
-        self.not_modified = not_modified(self.etag)
-        self.data = body(cached.body)
-
-
 class DeliveryApp:
-    """The ASGI application. `cache` is the one that `deliver` fills."""
+    """The ASGI application. `cache` is the first of the `levels` that `deliver` and `variants` fill."""
 
-    def __init__(self, deliver: Deliver, cache: MemoryCache, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        deliver: Deliver,
+        variants: Variants,
+        levels: Levels,
+        cache: MemoryCache,
+        prepared: Prepared,
+        queries: Queries,
+        access: PictureAccess,
+        telemetry: Telemetry,
+    ) -> None:
         self._deliver = deliver
+        self._variants = variants
+        self._levels = levels
         self._cache = cache
+        self._prepared = prepared
+        self._queries = queries
+        self._access = access
         self._observe = telemetry.observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         path = scope["path"]
-        cached = self._cache.get(path[PREFIX:SUFFIX])
-        if (
-            cached is None
-            or scope["method"] != "GET"
-            or scope["query_string"]
-            or not is_canonical(scope, path)
-        ):
-            await self._timed_answer(scope, send, cached, started)
+        freshness = FIXED
+        if scope["query_string"]:
+            cached, freshness = self._prepared.recall(scope, path[PREFIX:SUFFIX], plain=True)
+        else:
+            cached = self._cache.get(path[PREFIX:SUFFIX])
+        reply = None if cached is None else cached.reply
+        if not isinstance(reply, Reply) or scope["method"] != "GET" or not is_canonical(scope, path):
+            await self._timed_answer(scope, send, started)
             return
-        reply = cached.reply
-        if not isinstance(reply, Reply):
-            reply = cached.reply = Reply(cached)
-        ranged = False
+        ok, same = reply.ok[freshness], reply.not_modified[freshness]
+        if ok is None or same is None:
+            await self._timed_answer(scope, send, started)
+            return
+        conditional = False
         for name, value in scope["headers"]:
             if name == b"if-none-match" and not none_match(value, reply.etag):
-                await send(reply.not_modified)
+                await send(same)
                 await send(NOTHING)
                 break
-            if name == b"range":
-                ranged = True
+            if name == b"range" or name == b"if-modified-since":
+                conditional = True
         else:
-            if ranged:
-                await self._timed_answer(scope, send, cached, started)
+            if conditional:
+                await self._timed_answer(scope, send, started)
                 return
-            await send(reply.ok)
+            await send(ok)
             await send(reply.data)
         self._observe(OPERATION, perf_counter() - started, ok=True, cached=True)
 
-    async def _timed_answer(self, scope: Scope, send: Send, cached: Cached | None, started: float) -> None:
-        ok = False
+    async def _timed_answer(self, scope: Scope, send: Send, started: float) -> None:
+        level: str | None = None
         try:
-            ok = await self._answer(scope, send, cached)
+            level = await self._answer(scope, send)
         finally:
-            self._observe(OPERATION, perf_counter() - started, ok=ok, cached=cached is not None)
+            seconds = perf_counter() - started
+            self._observe(OPERATION, seconds, ok=level is not None, cached=level in CACHES)
 
-    async def _answer(self, scope: Scope, send: Send, cached: Cached | None) -> bool:
-        """Every request that is no plain hit; whether it went well."""
-        head = scope["method"] == "HEAD"
+    async def _answer(self, scope: Scope, send: Send) -> str | None:
+        """Every request that is no plain hit: which level had the picture, None for a problem. An answer
+        without a picture has no level and is empty."""
         try:
-            asset_id, download = parse_url(scope)
+            asset_id, info = parse_path(scope)
             if scope["method"] == "OPTIONS":
-                await send(PREFLIGHT)
-                await send(NOTHING)
-                return True
-            tag = etag(asset_id).encode()
-            wanted = Conditions(scope, tag)
+                return await _end(send, PREFLIGHT)
+            query = self._queries.read(scope["query_string"])
+            left = self._access.seconds_left(scope, query)
+            self._access.check_transform(scope, query, signed=left is not None)
+            changes = self._levels.changes
+            choice = None if info else self._ready(scope, asset_id)
+            if choice is None:
+                found = await self._deliver.find(asset_id)
+                if found.asset.visibility is Visibility.PRIVATE:
+                    self._access.check_private(scope, signed=left is not None)
+                if info:
+                    await send_info(scope, send, found.asset)
+                    return ""
+                if query.is_plain and (url := await self._deliver.location(found)):
+                    return await _end(send, elsewhere(url))
+                choice = await choose(found, query, scope["headers"], self._variants)
+            told = describe(
+                asset_id,
+                choice.canonical,
+                self._prepared.caching,
+                choice.freshness,
+                private=choice.private,
+                left=left,
+            )
+            wanted = Conditions(scope, told[0][1], None if choice.canonical else made_at(asset_id))
             if wanted.has_it():
-                if cached is None:
-                    await self._deliver.check(asset_id)
-                await send(not_modified(tag))
-                await send(NOTHING)
-                return True
-            picture = await body_of(cached or await self._deliver.open(asset_id), scope)
-            part = wanted.part(picture.size)
-            if not head:
-                await picture.begin(part)
+                if choice.found:
+                    check_arrived(choice.found)
+                return await _end(send, not_modified(told))
+            opened, sending, part = await self._open(scope, choice, wanted)
         except Problem as problem:
-            await send_problem(send, problem, head=head, extra=explaining(problem))
-            return False
+            await send_problem(send, problem, head=scope["method"] == "HEAD", extra=explaining(problem))
+            return None
         except Exception as error:
             log.exception("a delivery failed", path=scope["path"])
-            await send_problem(send, InternalError(type(error).__name__), head=head)
-            return False
-        length = part.stop - part.start if part else picture.size
-        headers = picture_headers(tag, picture.content_type, length, picture.level)
-        if part and picture.size is not None:
-            headers.append((b"content-range", part.content_range(picture.size)))
-        if download:
-            headers.append((b"content-disposition", attachment(asset_id, picture.content_type)))
+            await send_problem(send, InternalError(type(error).__name__), head=scope["method"] == "HEAD")
+            return None
+        kept = opened.delivery
+        if isinstance(kept, Cached) and not choice.private and changes == self._levels.changes:
+            plain = self._access.is_open(query)
+            self._prepared.remember(scope, query, kept, choice.freshness, plain=plain)
+        length = part.stop - part.start if part else sending.size
+        headers = [*told, *picture_headers(sending.content_type, length, opened.level)]
+        if part and sending.size is not None:
+            headers.append((b"content-range", part.content_range(sending.size)))
+        if query.download is not None:
+            headers.append(disposition("attachment", query.download or asset_id, sending.content_type))
+        elif choice.canonical:
+            headers.append(disposition("inline", asset_id, sending.content_type))
         await send(start(206 if part else 200, headers))
-        await (send(NOTHING) if head else picture.send(send))
-        return True
+        await (send(NOTHING) if scope["method"] == "HEAD" else sending.send(send))
+        return opened.level
+
+    def _ready(self, scope: Scope, asset_id: str) -> Choice | None:
+        """The picture, where the memory has it and it was found before that anybody may load it."""
+        cached, freshness = self._prepared.recall(scope, asset_id)
+        if cached is None or not isinstance(cached.reply, Reply):
+            return None
+        return Choice(cached.transform, freshness, opened=Opened(cached, MEMORY))
+
+    async def _open(
+        self, scope: Scope, choice: Choice, wanted: Conditions
+    ) -> tuple[Opened, Body, ByteRange | None]:
+        """The bytes, ready to be sent."""
+        for _ in range(MOVES):
+            opened = choice.opened or await self._fetch(choice)
+            sending = await body_of(opened.delivery, scope)
+            part = wanted.part(sending.size)
+            try:
+                if scope["method"] != "HEAD":
+                    await sending.begin(part)
+            except FileNotFoundError:
+                continue  # it went from the spool to its store meanwhile
+            return opened, sending, part
+        raise OriginUnavailable("The picture's bytes are moving.", retry_after=1)
+
+    async def _fetch(self, choice: Choice) -> Opened:
+        assert choice.found is not None
+        if choice.transform is None:
+            return await self._deliver.open(choice.found)
+        return await self._variants.get(choice.found, choice.transform)
+
+
+async def _end(send: Send, message: Message) -> str:
+    """Send an answer without a body."""
+    await send(message)
+    await send(NOTHING)
+    return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 from starlette.datastructures import Headers
@@ -13,14 +13,11 @@ from starlette.datastructures import Headers
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.problems import Overloaded, Problem, TooLarge
 from ferrotype.http.access import Access
+from ferrotype.http.asgi import Message, Receive, Scope, Send
 from ferrotype.http.problems import reply
 from ferrotype.http.settings import HttpSettings
 from ferrotype.net.telemetry import Telemetry
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 IMAGES: Final = "/images/"

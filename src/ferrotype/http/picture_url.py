@@ -1,17 +1,17 @@
-"""What the URL of a picture says."""
+"""What the path of a picture's URL says: `/images/{asset_id}[.ext]`, or `/images/{asset_id}/info`."""
 
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qsl
 
 from ferrotype.domain.ids import is_id
-from ferrotype.domain.problems import InvalidField, MethodNotAllowed, NotFound
+from ferrotype.domain.problems import MethodNotAllowed, NotFound
 from ferrotype.http.asgi import Scope
 
 PREFIX: Final = len("/images/")
 #: Where the id ends and the extension begins.
 SUFFIX: Final = PREFIX + 36
+INFO: Final = "/info"
 EXTENSIONS: Final = {
     "image/apng": "png",
     "image/avif": "avif",
@@ -27,41 +27,30 @@ EXTENSIONS: Final = {
 KNOWN_SUFFIXES: Final = frozenset(
     f".{name}" for name in (*EXTENSIONS.values(), "apng", "jpeg", "jfif", "tiff")
 )
-MAX_QUERY: Final = 2048
-#: Longest part of a parameter's name that a problem repeats.
-MAX_NAME: Final = 64
 
 
 def is_canonical(scope: Scope, path: str) -> bool:
     """Whether what follows the id is nothing or a known extension, and nothing is escaped: escapes make
     the raw path longer than the path."""
-    if len(path) != SUFFIX and path[SUFFIX:] not in KNOWN_SUFFIXES:
-        return False
-    raw = scope.get("raw_path")
-    return raw is None or len(raw) == len(path)
+    return (len(path) == SUFFIX or path[SUFFIX:] in KNOWN_SUFFIXES) and _is_unescaped(scope, path)
 
 
-def parse_url(scope: Scope) -> tuple[str, bool]:
-    """The asset's id, and whether a download is asked for.
+def parse_path(scope: Scope) -> tuple[str, bool]:
+    """The asset's id, and whether its facts are asked for instead of the picture.
 
-    Raises MethodNotAllowed, NotFound or InvalidField.
+    Raises MethodNotAllowed or NotFound.
     """
     if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
         raise MethodNotAllowed("Pictures are read with GET or HEAD.")
     path = scope["path"]
     asset_id = path[PREFIX:SUFFIX]
-    if not is_id(asset_id) or not is_canonical(scope, path):
+    info = path[SUFFIX:] == INFO
+    known = _is_unescaped(scope, path) if info else is_canonical(scope, path)
+    if not is_id(asset_id) or not known:
         raise NotFound("There is no such picture.")
-    return asset_id, _parse_query(scope["query_string"])
+    return asset_id, info
 
 
-def _parse_query(query: bytes) -> bool:
-    if not query:
-        return False
-    if len(query) > MAX_QUERY:
-        raise InvalidField("The query is too long.", field="query", limit=MAX_QUERY)
-    names = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
-    for name in names:
-        if name not in ("v", "dl"):
-            raise InvalidField(f"There is no parameter {name[:MAX_NAME]!r}.", field=name[:MAX_NAME])
-    return "dl" in names
+def _is_unescaped(scope: Scope, path: str) -> bool:
+    raw = scope.get("raw_path")
+    return raw is None or len(raw) == len(path)

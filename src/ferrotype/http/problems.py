@@ -24,6 +24,7 @@ from ferrotype.domain.problems import (
     Unauthorized,
     UnsupportedMedia,
 )
+from ferrotype.services.download_stream import DownloadBroken
 
 log = structlog.get_logger(__name__)
 
@@ -102,5 +103,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_anything(request: Request, error: Exception) -> JSONResponse:
-        log.error("a request broke", path=request.url.path, exc_info=error)
+        if isinstance(error, DownloadBroken):  # nothing of ours broke; raised only to cut the connection
+            log.warning("a download was cut", path=request.url.path, detail=str(error))
+        else:
+            log.error("a request broke", path=request.url.path, exc_info=error)
         return reply(InternalError("The server's log tells more."))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ferrotype.domain.asset import Credit, Placeholder
+from ferrotype.domain.asset import Credit, Placeholder, Visibility
 from ferrotype.domain.states import AssetState, GenerationState
 
 
@@ -39,13 +39,17 @@ class AssetBody(BaseModel):
     width: int | None
     height: int | None
     content_type: str | None
+    animated: bool | None = Field(description="Whether it moves.")
+    has_alpha: bool | None = Field(description="Whether it can be transparent.")
     bytes: int | None
     sha256: str | None
     placeholder: Placeholder | None
     stored: bool = Field(description="Whether a durable store has confirmed its copy.")
     source_type: str | None = Field(description="IPTC DigitalSourceType.")
     credit: Credit | None
+    visibility: Visibility
     created_at: str
+    deleted_at: str | None
 
 
 class MetricsBody(BaseModel):

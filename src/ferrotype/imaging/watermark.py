@@ -19,6 +19,10 @@ from ferrotype.imaging.vips import Image, VipsError, kind_of, open_image, scaled
 #: Words are measured at this size, dots per inch.
 DPI: Final = 72
 TRIAL: Final = 64
+#: A character that no font draws.
+NOBODY: Final = "\U0010fffd"
+#: Families that stand for whatever the machine has.
+GENERIC: Final = ("sans", "serif", "monospace", "cursive", "fantasy", "system-ui")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +65,12 @@ class Watermark:
     @property
     def fingerprint(self) -> str:
         """Changes whenever the mark may look different: a part of the ETag and the cache key of what it is
-        laid over."""
+        laid over. Raises OSError when the font file cannot be read."""
         found = sha256()
         for each in fields(self):
             value = getattr(self, each.name)
+            if isinstance(value, Path):
+                value = value.read_bytes()
             found.update(value if isinstance(value, bytes) else repr(value).encode())
             found.update(b"\0")
         return found.hexdigest()[:32]
@@ -78,8 +84,20 @@ class Watermark:
                 kind = kind_of(self.picture[:HEAD])
                 open_image(self.picture, kind, fail_on="error").avg()
             self.draw(TRIAL, TRIAL).copy_memory()
+            if self.text is not None and self._is_boxes(self.text):
+                raise ValueError("no font on this machine has its characters: name a font_file")
         except (VipsError, Problem) as error:
             raise ValueError(f"the watermark cannot be drawn: {error}") from None
+
+    def has_its_font(self) -> bool:
+        """Whether the words look different from those in a font that is not there. One that looks the same
+        can still be right: the font that the machine puts in the place of others. Raises VipsError."""
+        names = self.font.split() or ["sans"]
+        if self.text is None or self.font_file is not None or names[0].casefold() in GENERIC:
+            return True
+        drawn = self._mask(self.text, self.font)
+        others = (" ".join(("no-such-family", *names[at:])) for at in range(1, len(names) + 1))
+        return not any(_same(drawn, self._mask(self.text, other)) for other in others)
 
     def draw(self, width: int, height: int) -> Image:
         """The mark in 8-bit sRGB with alpha, as large as fits into a box. Raises VipsError."""
@@ -100,18 +118,30 @@ class Watermark:
 
     def _words(self, width: int, height: int) -> Image:
         assert self.text is not None
-        options: dict[str, Any] = {"font": self.font}
-        if self.font_file is not None:
-            options["fontfile"] = str(self.font_file)
-        words = escape(self.text)  # libvips reads Pango's markup
-        trial = pyvips.Image.text(words, dpi=10 * DPI, **options)
+        trial = self._mask(self.text, self.font)
         dpi = max(1, int(10 * DPI * min(width / trial.width, height / trial.height)))
-        mask = pyvips.Image.text(words, dpi=dpi, **options)
+        mask = self._mask(self.text, self.font, dpi)
         mask = mask.crop(0, 0, min(width, mask.width), min(height, mask.height))
         alpha = (mask * self.opacity).rint().cast("uchar")
         return (
             alpha.new_from_image(list(channels(self.color)[:3])).bandjoin(alpha).copy(interpretation="srgb")
         )
+
+    def _mask(self, words: str, font: str, dpi: int = 10 * DPI) -> Image:
+        options: dict[str, Any] = {"font": font, "dpi": dpi}
+        if self.font_file is not None:
+            options["fontfile"] = str(self.font_file)
+        return pyvips.Image.text(escape(words), **options)  # it reads Pango's markup
+
+    def _is_boxes(self, words: str) -> bool:
+        """Whether every character is drawn as the box of one that is in no font: so it is where none is."""
+        nobody = "".join(NOBODY if each.strip() else each for each in words)
+        return _same(self._mask(words, self.font), self._mask(nobody, self.font))
+
+
+def _same(one: Image, other: Image) -> bool:
+    size = one.width, one.height
+    return size == (other.width, other.height) and bool((one - other).abs().max() == 0)
 
 
 def _vector(data: bytes, width: int, height: int) -> Image:

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
@@ -37,8 +38,8 @@ class UrlSigner:
         self._keys = tuple(keys)
         self._clock = clock
 
-    def signed(self, path: str, query: Iterable[Pair], seconds: int) -> str:
-        """`path?query` with a signature that opens it for `seconds` from now.
+    def signed(self, path: str, query: Iterable[Pair], seconds: int) -> tuple[str, datetime]:
+        """`path?query` with a signature that opens it for `seconds` from now, and when that ends.
 
         Raises InvalidField for a time that is none, or longer than a year.
         """
@@ -47,8 +48,9 @@ class UrlSigner:
                 f"A signed URL lives for 1 to {MAX_SECONDS} s.", field="expires_in", limit=MAX_SECONDS
             )
         pairs = [pair for pair in query if pair[0] not in NAMES]
-        pairs.append((EXPIRES, str(int(self._clock.now().timestamp()) + seconds)))
-        return f"{path}?{urlencode([*pairs, (SIGNATURE, _sign(self._keys[0], path, pairs))])}"
+        expires = self._clock.now().replace(microsecond=0) + timedelta(seconds=seconds)
+        pairs.append((EXPIRES, str(int(expires.timestamp()))))
+        return f"{path}?{urlencode([*pairs, (SIGNATURE, _sign(self._keys[0], path, pairs))])}", expires
 
     def check(self, path: str, query: Sequence[Pair]) -> int | None:
         """When a signed URL expires, in seconds since 1970; None for one without a signature.

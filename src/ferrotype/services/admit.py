@@ -11,6 +11,7 @@ from typing import Any, Final
 from ferrotype.catalogue import Catalogue
 from ferrotype.db import generations, ledger
 from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.asset import Visibility
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Generation, shares
 from ferrotype.domain.ledger import EntryKind
@@ -63,6 +64,7 @@ class Admit:
     spool: Spool
     clock: Clock
     settings: ServiceSettings
+    default_visibility: Visibility
     default_model: str | None = None
     max_starts: int = 5
 
@@ -151,6 +153,7 @@ class Admit:
             created_at=self.clock.now(),
             tags=order.tags,
             metadata=order.metadata,
+            visibility=order.visibility or self.default_visibility,
         )
 
     def _enqueue(

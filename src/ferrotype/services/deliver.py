@@ -1,4 +1,4 @@
-"""The story of a GET for a picture that is not in memory."""
+"""The story of a GET for an original: where its bytes are."""
 
 from __future__ import annotations
 
@@ -10,29 +10,48 @@ from pathlib import Path
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
-from ferrotype.domain.asset import Asset
-from ferrotype.domain.problems import NotFound, OriginUnavailable
+from ferrotype.domain.asset import Asset, Visibility
+from ferrotype.domain.problems import Gone, NotFound, OriginUnavailable
 from ferrotype.domain.states import AssetState
 from ferrotype.imaging.sniff import HEAD, sniff
 from ferrotype.storage.arrivals import Arrival, Arrivals, OriginUnusable
 from ferrotype.storage.base import Store
-from ferrotype.storage.memory import Cached, MemoryCache
+from ferrotype.storage.levels import Levels
+from ferrotype.storage.memory import Cached
 from ferrotype.storage.spool import Spool
 
 UNKNOWN_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """An asset that is there to be delivered, and the keys of its copies by store."""
+
+    asset: Asset
+    keys: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class File:
-    """A complete picture on this machine's disk, too large for the memory cache. `size` is in bytes."""
+    """A complete picture on this machine's disk, too large for the memory cache. `size` is in bytes;
+    `stays` tells whether the file keeps its name: those of the spool lose it when a store has them."""
 
     path: Path
     size: int
     content_type: str
+    stays: bool
 
 
 #: Whole and in memory; whole and on disk; or on its way.
 Delivery = Cached | File | Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A picture, and which level had it: `memory`, `shared`, `disk` or `arriving`."""
+
+    delivery: Delivery
+    level: str
 
 
 class Deliver:
@@ -41,49 +60,58 @@ class Deliver:
     def __init__(
         self,
         database: Database,
-        cache: MemoryCache,
+        levels: Levels,
         spool: Spool,
         stores: Mapping[str, Store],
         arrivals: Arrivals,
     ) -> None:
         self._database = database
-        self._cache = cache
+        self._levels = levels
         self._spool = spool
         self._arrivals = arrivals
         self._stores = stores
-        self._opening: dict[str, asyncio.Task[Delivery]] = {}
+        self._finding: dict[str, asyncio.Task[Found]] = {}
+        self._opening: dict[str, asyncio.Task[Opened]] = {}
 
-    async def open(self, asset_id: str) -> Delivery:
-        """Where the bytes are now, after the caller has looked in memory in vain.
+    async def find(self, asset_id: str) -> Found:
+        """The asset as it is now, whether or not its bytes are here; asked for together, read once.
 
-        Raises NotFound for an asset that never was, OriginUnavailable for one whose bytes never came.
+        Raises NotFound for one that never was, Gone for one that was deleted.
         """
+        task = self._finding.get(asset_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._find(asset_id))
+            self._finding[asset_id] = task
+            task.add_done_callback(lambda _: self._finding.pop(asset_id))
+        return await asyncio.shield(task)
+
+    async def open(self, found: Found) -> Opened:
+        """Where the original's bytes are now.
+
+        Raises OriginUnavailable for a picture whose bytes never came.
+        """
+        check_arrived(found)
+        asset_id = found.asset.id
+        if cached := self._levels.get_here(asset_id):
+            return Opened(cached, "memory")
         if arrival := self._arrivals.get(asset_id):
-            return arrival
+            return Opened(arrival, "arriving")
         task = self._opening.get(asset_id)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._open(asset_id))
+            task = asyncio.get_running_loop().create_task(self._open(found))
             self._opening[asset_id] = task
             task.add_done_callback(lambda _: self._opening.pop(asset_id))
         return await asyncio.shield(task)
 
-    async def check(self, asset_id: str) -> None:
-        """Whether there is such a picture, without touching its bytes. Raises as `open` does."""
-        if self._arrivals.get(asset_id) is None and self._spool.path(asset_id) is None:
-            await self._find(asset_id)
+    async def location(self, found: Found) -> str | None:
+        """The URL at which a store serves the original itself, if one does and may."""
+        for name, key in found.keys.items():
+            url = await self._stores[name].public_url(key)
+            if url is not None and found.asset.visibility is not Visibility.PRIVATE:
+                return url
+        return None
 
-    async def _open(self, asset_id: str) -> Delivery:
-        if found := await self._from_file(asset_id, self._spool.path(asset_id)):
-            return found
-        asset, keys = await self._find(asset_id)
-        for name, key in keys.items():
-            if found := await self._from_file(asset_id, self._stores[name].local_path(key)):
-                return found
-        if asset.origin is not None:
-            return self._arrivals.start(asset_id, asset.origin)
-        raise OriginUnavailable("The picture's bytes are not here yet.", retry_after=1)
-
-    async def _find(self, asset_id: str) -> tuple[Asset, dict[str, str]]:
+    async def _find(self, asset_id: str) -> Found:
         def story(tx: Transaction) -> tuple[Asset | None, dict[str, str]]:
             keys = {name: assets.copy_key(tx, asset_id, name) for name in self._stores}
             return assets.get(tx, asset_id), {name: key for name, key in keys.items() if key}
@@ -91,11 +119,24 @@ class Deliver:
         asset, keys = await self._database.read(story)
         if asset is None:
             raise NotFound("There is no such picture.")
-        if asset.state is AssetState.FAILED:
-            raise OriginUnusable("The bytes of this picture never came from its provider.")
-        return asset, keys
+        if asset.deleted_at is not None:
+            raise Gone("This picture was deleted.")
+        return Found(asset, keys)
 
-    async def _from_file(self, asset_id: str, path: Path | None) -> Cached | File | None:
+    async def _open(self, found: Found) -> Opened:
+        asset_id = found.asset.id
+        if delivery := await self._from_file(asset_id, self._spool.path(asset_id), stays=False):
+            return Opened(delivery, "disk")
+        for name, key in found.keys.items():
+            if delivery := await self._from_file(asset_id, self._stores[name].local_path(key), stays=True):
+                return Opened(delivery, "disk")
+        if kept := await self._levels.get_below(asset_id):
+            return Opened(*kept)
+        if found.asset.origin is not None:
+            return Opened(self._arrivals.start(asset_id, found.asset.origin), "arriving")
+        raise OriginUnavailable("The picture's bytes are not here yet.", retry_after=1)
+
+    async def _from_file(self, asset_id: str, path: Path | None, *, stays: bool) -> Cached | File | None:
         """None when the file is not there, or is gone by now because a store has it."""
         if path is None:
             return None
@@ -103,7 +144,7 @@ class Deliver:
         def read() -> tuple[int, str, bytes | None]:
             with path.open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
-                body = file.read() if size <= self._cache.max_object_bytes else None
+                body = file.read() if size <= self._levels.max_object_bytes else None
                 head = file.read(HEAD) if body is None else body[:HEAD]
             kind = sniff(head)
             return size, kind.content_type if kind else UNKNOWN_TYPE, body
@@ -113,5 +154,11 @@ class Deliver:
         except FileNotFoundError:
             return None
         if body is None:
-            return File(path, size, content_type)
-        return self._cache.put(asset_id, body, content_type)
+            return File(path, size, content_type, stays)
+        return self._levels.put(asset_id, "", body, content_type)
+
+
+def check_arrived(found: Found) -> None:
+    """Raise OriginUnavailable for a picture whose bytes never came."""
+    if found.asset.state is AssetState.FAILED:
+        raise OriginUnusable("The bytes of this picture never came from its provider.")

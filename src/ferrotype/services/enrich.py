@@ -1,4 +1,4 @@
-"""What is found out about a picture behind the answer: its true size, its hash, its placeholder."""
+"""What is found out about a picture behind the answer: its true size, its placeholder, whether it moves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ferrotype.imaging.inspect import inspect
 from ferrotype.imaging.placeholder import placeholder
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.settings import ImagingSettings
+from ferrotype.services.journal import Journal
 from ferrotype.services.originals import Originals
 
 
@@ -24,12 +25,14 @@ class Enrich:
         engine: Engine,
         originals: Originals,
         pool: ImagingPool,
+        journal: Journal,
         limits: ImagingSettings,
     ) -> None:
         self._database = database
         self._engine = engine
         self._originals = originals
         self._pool = pool
+        self._journal = journal
         self._limits = limits
 
     async def __call__(self, lease: Lease) -> None:
@@ -42,12 +45,16 @@ class Enrich:
         facts: dict[str, Any] = {
             "width": info.width,
             "height": info.height,
+            "animated": info.animated,
+            "has_alpha": info.has_alpha,
             "placeholder": made.model_dump(),
         }
 
         def story(tx: Transaction) -> None:
             self._engine.fence(tx, lease)
             assets.learn(tx, asset_id, **facts)
+            if lease.generation_id is not None:
+                self._journal.record(tx, "enriched", lease.generation_id, asset_id=asset_id)
             self._engine.finish(tx, lease, JobState.SUCCEEDED)
 
         # Everything here can be computed again from the picture.

@@ -172,13 +172,17 @@ def asset_envelope(asset: Asset, base_url: str) -> Envelope:
         "width": asset.width,
         "height": asset.height,
         "content_type": asset.content_type,
+        "animated": asset.animated,
+        "has_alpha": asset.has_alpha,
         "bytes": asset.bytes,
         "sha256": asset.sha256,
         "placeholder": asset.placeholder.model_dump() if asset.placeholder else None,
         "stored": asset.stored,
         "source_type": asset.source_type,
         "credit": asset.credit.model_dump() if asset.credit else None,
+        "visibility": asset.visibility.value,
         "created_at": rfc3339(asset.created_at),
+        "deleted_at": _time(asset.deleted_at),
     }
 
 

@@ -70,6 +70,7 @@ class Ingest:
             content_type=output.content_type,
             source_type=model.source_type,
             credit=output.credit,
+            visibility=generation.visibility,
             created_at=self._clock.now(),
         )
         return asset if output.data is None else await self._keep(asset, output.data)

@@ -37,6 +37,8 @@ class References:
             asset = await self._database.read(lambda tx: assets.get(tx, reference))
             if asset is None or asset.account_id != account_id:
                 raise InvalidField(f"There is no asset {reference}.", field=field)
+            if asset.deleted_at is not None:
+                raise InvalidField(f"Asset {reference} was deleted.", field=field)
             if asset.state is not AssetState.READY:
                 raise InvalidField(f"Asset {reference} is {asset.state}, not ready.", field=field)
             return asset

@@ -32,6 +32,17 @@ class ServiceSettings(Settings):
     initial_credits: int = setting(1_000_000, "Granted once to the default account.", ge=0)
 
 
+class DownloadSettings(Settings):
+    """Bounds of the archives that pictures are downloaded in."""
+
+    area: ClassVar[str] = "downloads"
+
+    max_download_assets: int = setting(1_000, "Pictures of one archive.", ge=1, le=10_000)
+    max_download_bytes: int = setting(
+        10_737_418_240, "Bytes of the pictures of one archive; it is streamed, and never on this disk.", ge=1
+    )
+
+
 class RoutingSettings(Settings):
     """When a deployment is left alone."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
-from ferrotype.domain.asset import Asset
+from ferrotype.domain.asset import Asset, Visibility
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.states import AssetState
@@ -40,6 +40,7 @@ class Uploads:
         limits: ImagingSettings,
         remember: Callable[[str, bytes, str], None],
         store_starts: int,
+        default_visibility: Visibility,
     ) -> None:
         self._database = database
         self._engine = engine
@@ -49,17 +50,20 @@ class Uploads:
         self._limits = limits
         self._remember = remember
         self._store_starts = store_starts
+        self._default_visibility = default_visibility
 
-    async def __call__(self, data: bytes, account_id: str, *, field: str = "file") -> Asset:
+    async def __call__(
+        self, data: bytes, account_id: str, *, field: str = "file", visibility: Visibility | None = None
+    ) -> Asset:
         """Check an uploaded picture and keep it for ever; raises what `check` raises."""
-        return await self.keep(await self.check(data, field=field), account_id)
+        return await self.keep(await self.check(data, field=field), account_id, visibility)
 
     async def check(self, data: bytes, *, field: str) -> Checked:
         """Decode the picture once, whole. Raises UnsupportedMedia, TooLarge or InvalidField naming `field`
         and the limit."""
         return Checked(data, await self._pool.run(inspect, data, self._limits, verify=True, field=field))
 
-    async def keep(self, checked: Checked, account_id: str) -> Asset:
+    async def keep(self, checked: Checked, account_id: str, visibility: Visibility | None = None) -> Asset:
         """Make the asset."""
         data, info = checked.data, checked.info
         asset = Asset(
@@ -69,8 +73,11 @@ class Uploads:
             width=info.width,
             height=info.height,
             content_type=info.content_type,
+            animated=info.animated,
+            has_alpha=info.has_alpha,
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
+            visibility=visibility or self._default_visibility,
             created_at=self._clock.now(),
         )
         await self._spool.write(asset.id, data)

@@ -49,6 +49,10 @@ class Store(Protocol):
         """The file to serve from directly, where the store has one."""
         ...
 
+    async def public_url(self, key: str) -> str | None:
+        """Where anybody can load the picture from, if the store is set up so: answers then lead there."""
+        ...
+
     def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` up to and without `end`. Raises NotFound."""
         ...

@@ -34,13 +34,16 @@ class DiskStore:
         root: Path,
         *,
         min_free_bytes: int = 0,
+        public_base: str | None = None,
         free: Callable[[Path], int] = free_bytes,
         link: Callable[[Path, Path], None] = os.link,
     ) -> None:
-        """`link` is what `put` tries before it copies; it raises OSError where files cannot share."""
+        """`public_base` is the URL under which a web server or a CDN serves the folder. `link` is what `put`
+        tries before it copies; it raises OSError where files cannot share."""
         root.mkdir(parents=True, exist_ok=True)
         self._root = root
         self._min_free_bytes = min_free_bytes
+        self._public_base = public_base
         self._free = free
         self._link = link
 
@@ -52,6 +55,9 @@ class DiskStore:
     def local_path(self, key: str) -> Path | None:
         path = self._path(key)
         return path if path.is_file() else None
+
+    async def public_url(self, key: str) -> str | None:
+        return None if self._public_base is None else f"{self._public_base.rstrip('/')}/{key}"
 
     async def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         try:

@@ -43,12 +43,23 @@ class Levels:
         self._clock = clock
         self._shared = shared and Below("shared", shared, queue_bytes, self.is_forgotten)
         self._variants = variants and Below("variants", variants, queue_bytes, self.is_forgotten)
+        #: Grows whenever what was known of some asset holds no more.
+        self.changes = 0
         #: When each mark ends, in that order.
         self._forgotten: OrderedDict[str, float] = OrderedDict()
 
+    @property
+    def max_object_bytes(self) -> int:
+        """A larger body never enters the memory."""
+        return self._memory.max_object_bytes
+
+    def get_here(self, asset_id: str, transform: str = "") -> Cached | None:
+        """The picture, if it is in memory."""
+        return self._memory.get(cache_key(asset_id, transform))
+
     async def get(self, asset_id: str, transform: str = "") -> tuple[Cached, Level] | None:
         """The picture, and which level had it."""
-        cached = self._memory.get(cache_key(asset_id, transform))
+        cached = self.get_here(asset_id, transform)
         return (cached, "memory") if cached else await self.get_below(asset_id, transform)
 
     async def get_below(self, asset_id: str, transform: str = "") -> tuple[Cached, Level] | None:
@@ -74,18 +85,28 @@ class Levels:
             below.put_later(asset_id, transform, Picture(body, content_type))
         return self._memory.put(key, body, content_type)
 
-    async def forget(self, asset_id: str) -> None:
-        """Let go of an asset's original and of all its variants, in every level. It stays forgotten for
-        `FORGOTTEN_SECONDS`: nothing that began before brings a part of it back.
+    def renew(self, asset_id: str) -> None:
+        """Let the memory forget an asset: what was prepared there for its next readers holds no more."""
+        self.changes += 1
+        self._memory.forget(asset_id)
 
-        Raises NotForgotten when a level could not be told: ask again later, from a job.
-        """
+    def forget_here(self, asset_id: str) -> None:
+        """What `forget` does at once: from here on nothing of the asset is found in this process."""
+        self.changes += 1
         now = self._clock.monotonic()
         while self._forgotten and next(iter(self._forgotten.values())) <= now:
             self._forgotten.popitem(last=False)
         self._forgotten[asset_id] = now + FORGOTTEN_SECONDS
         self._forgotten.move_to_end(asset_id)
         self._memory.forget(asset_id)
+
+    async def forget(self, asset_id: str) -> None:
+        """Let go of an asset's original and of all its variants, in every level. It stays forgotten for
+        `FORGOTTEN_SECONDS`: nothing that began before brings a part of it back.
+
+        Raises NotForgotten when a level could not be told: ask again later, from a job.
+        """
+        self.forget_here(asset_id)
         told = await asyncio.gather(
             *(below.forget(asset_id) for below in self._below("any")), return_exceptions=True
         )

@@ -30,7 +30,7 @@ MARKS: Final = {
     "logo": Watermark(picture=LOGO, opacity=0.8, share=0.3, gravity="southeast", margin=0.05),
     "stamp": Watermark(picture=stamp(), opacity=1.0, share=0.5, gravity="centre", margin=0.0),
 }
-KNOWN: Final = Vocabulary(watermarks=frozenset(MARKS))
+KNOWN: Final = Vocabulary(watermarks={name: name for name in MARKS})
 
 #: source -> queries. PNG where the pixels matter and the encoder does not.
 ASKED: Final[dict[str, tuple[str, ...]]] = {

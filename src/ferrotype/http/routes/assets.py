@@ -1,18 +1,24 @@
-"""`/v1/assets`: upload a picture, look at one."""
+"""`/v1/assets`: upload a picture, look at one, say who may load it, delete it."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 
+from ferrotype.domain.asset import Visibility
+from ferrotype.domain.clock import rfc3339
 from ferrotype.domain.ids import is_id
-from ferrotype.domain.problems import InvalidField, MalformedRequest, NotFound, TooLarge
+from ferrotype.domain.problems import Gone, InvalidField, MalformedRequest, NotFound, TooLarge
+from ferrotype.domain.transform_query import parse
 from ferrotype.http.context import Context, context_of
+from ferrotype.http.picture_query import DOWNLOAD
 from ferrotype.http.schemas import AssetBody, problems
+from ferrotype.net.signing import MAX_SECONDS
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"])
 
@@ -26,7 +32,10 @@ BODY = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "visibility": {"enum": [each.value for each in Visibility]},
+                    },
                 }
             },
             "image/*": {"schema": {"type": "string", "format": "binary"}},
@@ -43,11 +52,19 @@ BODY = {
     openapi_extra=BODY,
     responses={201: {"model": AssetBody}, **problems(400, 401, 413, 415, 422, 503)},
 )
-async def create(request: Request, context: Ctx) -> JSONResponse:
+async def create(
+    request: Request,
+    context: Ctx,
+    visibility: Annotated[
+        Visibility | None, Query(description="Who may load it; the server's default when omitted.")
+    ] = None,
+) -> JSONResponse:
     """Upload a picture: a multipart form with one `file`, or the bare bytes. Its type is read from the bytes;
     what the client declares is not believed."""
-    data = await _bytes(request, context.max_upload_bytes)
-    asset = await context.uploads(data, context.account_id, field="file")
+    data, named = await _read(request, context.max_upload_bytes)
+    if named is not None:
+        visibility = _visibility(named)
+    asset = await context.uploads(data, context.account_id, field="file", visibility=visibility)
     envelope = await context.envelopes.asset(asset.id, context.account_id, context.base_url(request))
     return JSONResponse(envelope, 201, {"Location": f"/v1/assets/{asset.id}"})
 
@@ -57,24 +74,120 @@ async def create(request: Request, context: Ctx) -> JSONResponse:
 )
 async def show(asset_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One asset as it is now."""
-    if not is_id(asset_id):
-        raise NotFound(f"There is no asset {asset_id[:64]!r}.")
     return JSONResponse(
-        await context.envelopes.asset(asset_id, context.account_id, context.base_url(request)),
+        await context.envelopes.asset(known(asset_id), context.account_id, context.base_url(request)),
         headers={"Cache-Control": "no-store"},
     )
 
 
-async def _bytes(request: Request, limit: int) -> bytes:
-    """The picture's bytes. Raises InvalidField, MalformedRequest or TooLarge."""
+class Change(BaseModel):
+    """What can be changed of an asset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visibility: Visibility = Field(description="Who may load it from here on.")
+
+
+@router.patch(
+    "/{asset_id}",
+    summary="Say who may load it",
+    responses={200: {"model": AssetBody}, **problems(401, 404, 410, 422)},
+)
+async def change(asset_id: str, change: Change, request: Request, context: Ctx) -> JSONResponse:
+    """Copies that browsers and CDNs keep of it already, they keep."""
+    await context.lifecycle.show_to(known(asset_id), context.account_id, change.visibility)
+    return await show(asset_id, request, context)
+
+
+@router.delete("/{asset_id}", summary="Delete an asset", status_code=204, responses=problems(401, 404))
+async def delete(asset_id: str, context: Ctx) -> Response:
+    """From here on its URL answers 410, in every size, and no order can use it. Again is no error."""
+    await context.lifecycle.delete(known(asset_id), context.account_id)
+    return Response(status_code=204)
+
+
+class SignOrder(BaseModel):
+    """What is to be opened, and for how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expires_in: int = Field(default=3600, ge=1, le=MAX_SECONDS, description="Seconds from now.")
+    transform: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description='As in the query of a picture: `{"w": 512, "format": "auto"}`.'
+    )
+    download: str | None = Field(
+        default=None, max_length=120, description="Name of the file, where the picture is to be saved."
+    )
+
+
+class SignedBody(BaseModel):
+    """A URL that opens one picture in one form."""
+
+    url: str
+    expires_at: str
+
+
+@router.post(
+    "/{asset_id}/sign",
+    summary="Make a signed URL",
+    responses={200: {"model": SignedBody}, **problems(401, 404, 410, 422)},
+)
+async def sign(
+    asset_id: str,
+    request: Request,
+    context: Ctx,
+    order: Annotated[SignOrder, Body()] = SignOrder(),  # noqa: B008
+) -> JSONResponse:
+    """Whoever holds the URL may load exactly that picture in exactly that form until it expires, also a
+    private one. How to sign without asking is in docs/API.md."""
+    base_url = context.base_url(request)
+    asset = await context.envelopes.asset(known(asset_id), context.account_id, base_url)
+    if asset["deleted_at"] is not None:
+        raise Gone(f"Asset {asset_id} was deleted.")
+    pairs = [(name, _text(value)) for name, value in order.transform.items()]
+    parse(pairs, context.vocabulary)
+    if order.download is not None:
+        pairs.append((DOWNLOAD, order.download))
+    url, expires = context.signer.signed(f"/images/{asset_id}", pairs, order.expires_in)
+    return JSONResponse(
+        {"url": base_url + url, "expires_at": rfc3339(expires)}, headers={"Cache-Control": "no-store"}
+    )
+
+
+def known(asset_id: str) -> str:
+    """The id, if it can be one. Raises NotFound."""
+    if not is_id(asset_id):
+        raise NotFound(f"There is no asset {asset_id[:64]!r}.")
+    return asset_id
+
+
+def _text(value: str | float | bool) -> str:
+    match value:
+        case bool():
+            return "1" if value else "0"
+        case float():
+            return f"{value:g}"
+    return str(value)
+
+
+def _visibility(text: str) -> Visibility:
+    choices = [each.value for each in Visibility]
+    if text not in choices:
+        raise InvalidField(f"visibility is one of {', '.join(choices)}.", field="visibility", limit=choices)
+    return Visibility(text)
+
+
+async def _read(request: Request, limit: int) -> tuple[bytes, str | None]:
+    """The picture's bytes, and the form's `visibility`. Raises InvalidField, MalformedRequest or TooLarge."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return _bounded(await request.body(), limit)
+        return _bounded(await request.body(), limit), None
     try:
         async with request.form(max_files=1, max_fields=8) as form:
             files = [part for part in form.values() if isinstance(part, UploadFile)]
             if len(files) != 1 or "file" not in form:
                 raise InvalidField("The form needs exactly one file, named `file`.", field="file", limit=1)
-            return _bounded(await files[0].read(limit + 1), limit)
+            named = form.get("visibility")
+            return _bounded(await files[0].read(limit + 1), limit), None if named is None else str(named)
     except MultiPartException as error:
         raise MalformedRequest(f"The multipart body cannot be read: {error.message}", field="body") from None
 

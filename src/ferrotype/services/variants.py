@@ -1,0 +1,174 @@
+"""The story of a GET for a variant: found in the caches, or made once for everybody who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from cachebox import LRUCache
+
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.problems import (
+    BrokenPicture,
+    InvalidField,
+    OriginUnavailable,
+    Problem,
+    UnsupportedMedia,
+)
+from ferrotype.domain.transform import Transform
+from ferrotype.imaging.pool import ImagingPool
+from ferrotype.imaging.render import Rendered, render
+from ferrotype.imaging.settings import ImagingSettings
+from ferrotype.imaging.vips import Source
+from ferrotype.imaging.watermark import Watermark
+from ferrotype.net.telemetry import Telemetry
+from ferrotype.services.deliver import Deliver, File, Found, Opened
+from ferrotype.storage.arrivals import Arrival
+from ferrotype.storage.levels import Levels
+from ferrotype.storage.memory import Cached, cache_key
+
+OPERATION: Final = "render"
+#: A picture that turned out broken is not tried again for so many seconds, however many ask.
+BROKEN_SECONDS: Final = 5.0
+#: Transforms and pictures that are remembered to be impossible.
+REMEMBERED: Final = 4096
+#: Looks for a file that moves from the spool to its store meanwhile.
+MOVES: Final = 3
+
+
+class Variants:
+    """Finds variants, nearest level first, and makes those that no level has. `marks` are the operator's
+    watermarks, by the name that stands in a transform."""
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        levels: Levels,
+        pool: ImagingPool,
+        patient_pool: ImagingPool,
+        limits: ImagingSettings,
+        marks: Mapping[str, Watermark],
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        """`pool` is for what somebody waits for, `patient_pool` for what `make_later` is asked."""
+        self._deliver = deliver
+        self._levels = levels
+        self._pool = pool
+        self._patient_pool = patient_pool
+        self._limits = limits
+        self._marks = marks
+        self._telemetry = telemetry
+        self._clock = clock
+        self._making: dict[str, asyncio.Task[Opened]] = {}
+        self._later: dict[str, asyncio.Task[None]] = {}
+        #: Why, and until when.
+        self._broken: LRUCache[str, tuple[str, float]] = LRUCache(REMEMBERED)
+        self._impossible: LRUCache[str, str] = LRUCache(REMEMBERED)
+
+    async def find(self, asset_id: str, transform: Transform) -> Opened | None:
+        """The variant, if a level has it."""
+        found = await self._levels.get(asset_id, transform.canonical())
+        return Opened(*found) if found else None
+
+    async def get(self, found: Found, transform: Transform) -> Opened:
+        """The variant, made now if no level has it; requests for one that is being made join it.
+
+        Its level is the cache that had it, or `render` with how long that took. Raises what `Deliver.open`
+        raises, BrokenPicture for a picture that cannot be decoded, InvalidField
+        naming the parameter that asks for what cannot be, and Overloaded at once when too many are waiting.
+        """
+        canonical = transform.canonical()
+        key = cache_key(found.asset.id, canonical)
+        task = self._making.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._get(found, transform, canonical))
+            self._making[key] = task
+            task.add_done_callback(lambda _: self._making.pop(key))
+        return await asyncio.shield(task)
+
+    def make_later(self, found: Found, transform: Transform) -> None:
+        """Have it made when nobody waits for the processor; not at all when many are in front."""
+        key = cache_key(found.asset.id, transform.canonical())
+        if key in self._later or key in self._making:
+            return
+        task = asyncio.get_running_loop().create_task(self._make_later(found, transform, key))
+        self._later[key] = task
+        task.add_done_callback(lambda _: self._later.pop(key))
+
+    def is_possible(self, asset_id: str, transform: Transform) -> bool:
+        """False for a variant that `make_later` found out cannot be made."""
+        return cache_key(asset_id, transform.canonical()) not in self._impossible
+
+    async def settled(self) -> None:
+        """Wait until nothing is being made."""
+        while tasks := [*self._making.values(), *self._later.values()]:
+            await asyncio.wait(tasks)
+
+    async def close(self) -> None:
+        """Drop what is asked of us."""
+        tasks = [*self._making.values(), *self._later.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _get(self, found: Found, transform: Transform, canonical: str) -> Opened:
+        known = await self._levels.get(found.asset.id, canonical)
+        return Opened(*known) if known else await self._make(found, transform, self._pool)
+
+    async def _make_later(self, found: Found, transform: Transform, key: str) -> None:
+        try:
+            await self._make(found, transform, self._patient_pool)
+        except Problem as problem:
+            if not problem.retryable:
+                self._impossible[key] = problem.code
+
+    async def _make(self, found: Found, transform: Transform, pool: ImagingPool) -> Opened:
+        asset_id = found.asset.id
+        known: tuple[str, float] | None = self._broken.get(asset_id)
+        if known and self._clock.monotonic() < known[1]:
+            raise BrokenPicture(known[0])
+        started = perf_counter()
+        ok = False
+        try:
+            made = await self._render(found, transform, pool)
+            ok = True
+        except BrokenPicture as problem:
+            self._broken[asset_id] = problem.detail, self._clock.monotonic() + BROKEN_SECONDS
+            raise
+        finally:
+            seconds = perf_counter() - started
+            self._telemetry.observe(OPERATION, seconds, ok=ok, request=False)
+        kept = self._levels.put(asset_id, transform.canonical(), made.data, made.content_type)
+        return Opened(kept, f"{OPERATION};dur={seconds * 1000:.1f}")
+
+    async def _render(self, found: Found, transform: Transform, pool: ImagingPool) -> Rendered:
+        for _ in range(MOVES):
+            source = await self._source(found)
+            work = partial(render, source, transform, self._limits, self._marks)
+            try:
+                return await pool.run(work)
+            except FileNotFoundError:
+                continue  # it went from the spool to its store meanwhile
+            except UnsupportedMedia as problem:
+                raise BrokenPicture(problem.detail) from problem
+            except InvalidField as problem:
+                if problem.field != "image":
+                    raise
+                raise BrokenPicture(problem.detail, limit=problem.limit) from problem
+        raise OriginUnavailable("The picture's bytes are moving.", retry_after=1)
+
+    async def _source(self, found: Found) -> Source:
+        """All the bytes, or a file that has them. Waits for those that are on their way."""
+        opened = await self._deliver.open(found)
+        match opened.delivery:
+            case Arrival() as arrival:
+                return (await arrival.finished()).path
+            case File(path=path):
+                return Path(path)
+            case Cached(body=body):
+                return body
