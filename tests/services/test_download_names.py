@@ -26,7 +26,9 @@ prompts = st.one_of(
     st.text(max_size=300),
     st.text(alphabet=st.characters(min_codepoint=32), max_size=40),
     st.lists(
-        st.sampled_from(["Fox", "fox", "FUCHS", "Füchse", "狐", "../", "CON", "a.b", "🦊", "é", "É"])
+        st.sampled_from(
+            ["Fox", "fox", "FUCHS", "Füchse", "狐", "../", "CON", "a.b", "🦊", "É", "ß", "ss", "ﬁx", "fix"]
+        )
     ).map(" ".join),
 )
 
@@ -182,6 +184,16 @@ def test_where_names_would_be_the_same_each_gets_the_end_of_its_id() -> None:
         three.id: "00-a-wolf",
     }
     assert stems([one, three], made)[one.id] == "00-a-fox"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Straße", "STRASSE"), ("ﬁne", "fine"), ("e\u0301", "\u00e9"), ("x²", "x2")]
+)
+def test_names_that_are_the_same_to_some_file_system(one: str, other: str) -> None:
+    made = [generation(one), generation(other)]
+    pictures = [asset(each, 0) for each in made]
+    names = stems(pictures, {each.id: each for each in made})
+    assert all(names[each.id].endswith(each.id[-8:]) for each in pictures)
 
 
 def test_where_the_end_of_the_id_is_the_same_too_it_is_the_whole_id() -> None:

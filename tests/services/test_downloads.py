@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import insert
 
 from ferrotype.db import assets, generations
-from ferrotype.db.database import Transaction
+from ferrotype.db.database import Story, T, Transaction
 from ferrotype.db.migrate import migrate
 from ferrotype.db.schema import accounts
 from ferrotype.db.sqlite import SqliteDatabase
@@ -35,6 +35,8 @@ from ferrotype.domain.problems import (
     Problem,
 )
 from ferrotype.domain.states import AssetState, GenerationState
+from ferrotype.http.asgi import Message
+from ferrotype.http.routes.downloads import Archive
 from ferrotype.net.base import Incoming
 from ferrotype.services.deliver import Deliver
 from ferrotype.services.download_manifest import Reason
@@ -398,6 +400,25 @@ async def test_a_picture_that_moves_to_its_store_meanwhile(world: World) -> None
     assert contents(await whole(download))[f"{one}.png"] == body
 
 
+async def test_a_picture_that_moves_while_it_is_looked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = picture(5000)
+    one = await world.spooled(body)
+    read = world.database.read
+
+    async def read_then_move(story: Story[T]) -> T:
+        found = await read(story)
+        if world.spool.path(one) is not None:
+            await world.move(one, hashlib.sha256(body).hexdigest())
+        return found
+
+    monkeypatch.setattr(world.database, "read", read_then_move)
+    download = await world.of(one)
+    assert download.length is not None
+    assert contents(await whole(download))[f"{one}.png"] == body
+
+
 async def test_a_picture_that_moves_after_its_header_was_sent(world: World) -> None:
     body = picture(3 * CHUNK)
     one = await world.spooled(body)
@@ -443,6 +464,19 @@ async def test_a_picture_that_is_deleted_after_its_length_was_announced_breaks_t
     await world.spool.remove(one)
     await world.database.write(lambda tx: assets.learn(tx, one, deleted_at=world.clock.now()))
     await cut(download)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_picture_that_is_damaged_by_the_time_of_its_turn(world: World, announced: bool) -> None:
+    one = await world.stored(picture(500))
+    download = await world.of(one)
+    if not announced:
+        download.length = None
+    os.truncate(world.file_of(one), 400)
+    if announced:
+        await cut(download)
+    else:
+        assert reasons(await whole(download)) == [(one, "damaged")]
 
 
 @pytest.mark.parametrize("fault", ["shorter", "unreadable"])
@@ -648,6 +682,22 @@ async def test_a_client_that_goes_away_while_a_picture_arrives(world: World) -> 
         await client
     world.origin.end()
     assert (await arrival.finished()).bytes == 5000, "others may want it"
+
+
+@pytest.mark.parametrize("head", [True, False])
+async def test_an_answer_to_head_reads_no_picture(world: World, head: bool) -> None:
+    download = await world.of(await world.stored(picture(500)))
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await Archive(download, head=head).stream_response(send)
+    start, *bodies = messages
+    assert (b"content-length", b"%d" % (download.length or 0)) in start["headers"]
+    assert sum(len(message["body"]) for message in bodies) == (0 if head else download.length)
+    assert [message["more_body"] for message in bodies[-2:]] == ([False] if head else [True, False])
+    assert world.files.opened == (0 if head else 1)
 
 
 def test_every_reason_is_documented() -> None:

@@ -125,6 +125,11 @@ def test_beyond_four_gib(tmp_path: Path, sizes: list[int]) -> None:
     assert path.stat().st_size == length_of(members)
     with zipfile.ZipFile(path) as opened:
         assert [info.file_size for info in opened.infolist()] == sizes
+        with path.open("rb") as file:
+            for info in opened.infolist():
+                file.seek(info.header_offset + 4)
+                (version,) = struct.unpack("<H", file.read(2))
+                assert (version == 45) == (info.file_size >= 4 * GIB - 1)
         for member in members:
             if member.size < GIB:
                 assert opened.read(member.name) == bytes(member.size)
