@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from ferrotype.db import assets
+from ferrotype.db.database import Story, T
 from ferrotype.domain.asset import Visibility
 from ferrotype.domain.transform import Transform, etag
 from ferrotype.domain.transform_query import Vocabulary
@@ -240,3 +242,30 @@ async def test_preflights_are_answered(world: World, client: Client) -> None:
     assert answer.status == 204
     assert "Authorization" in answer.headers["access-control-allow-headers"]
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
+
+
+async def test_a_reading_from_before_is_not_for_those_who_ask_after(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = world.serve(WITH_KEY)
+    asset_id = await world.spooled(PNG)
+    story = await lifecycle(world)
+    looking, changed = asyncio.Event(), asyncio.Event()
+    reading = world.database.read
+
+    async def slowly(story: Story[T]) -> T:
+        found = await reading(story)
+        looking.set()
+        await changed.wait()
+        return found
+
+    monkeypatch.setattr(world.database, "read", slowly)
+    before = asyncio.create_task(client.get(f"/images/{asset_id}"))
+    await looking.wait()
+    monkeypatch.setattr(world.database, "read", reading)
+    await story.show_to(asset_id, world.account_id, Visibility.PRIVATE)
+    after = asyncio.create_task(client.get(f"/images/{asset_id}"))
+    assert (await after).status == 401
+    changed.set()
+    await before
+    assert (await client.get(f"/images/{asset_id}")).status == 401

@@ -152,3 +152,33 @@ async def test_an_avif_that_cannot_be_made_is_asked_for_once(world: World, clien
     await world.pictures.variants.settled()
     second = await get(client, asset_id, CHROMIUM, "format=auto")
     assert (second.headers["content-type"], second.headers["cache-control"]) == ("image/webp", NEGOTIATED)
+
+
+async def test_a_moments_damage_does_not_rule_avif_out(world: World, client: Client) -> None:
+    asset_id = await world.stored(PNG, **STILL)
+    path = world.store.local_path(f"2026/01/31/{asset_id}.png")
+    assert path is not None
+    path.write_bytes(PNG[: len(PNG) // 2])
+    assert (await get(client, asset_id, CHROMIUM)).status == 502
+    await world.pictures.variants.settled()
+    path.write_bytes(PNG)
+    world.levels.renew(asset_id)
+    world.clock.advance(60)
+    await get(client, asset_id, CHROMIUM)
+    await world.pictures.variants.settled()
+    assert (await get(client, asset_id, CHROMIUM)).headers["content-type"] == "image/avif"
+
+
+async def test_an_avif_that_nothing_keeps_is_made_once(world: World, client: Client) -> None:
+    """There is no variant store here, and the memory takes 20,000 bytes."""
+    asset_id = await world.stored(scene(640, 480).pngsave_buffer(), **STILL)
+    kinds = []
+    for _ in range(3):
+        answer = await get(client, asset_id, CHROMIUM, "format=auto&q=95")
+        kinds.append((answer.headers["content-type"], answer.headers["cache-control"]))
+        await world.pictures.variants.settled()
+    assert kinds == [
+        ("image/webp", "public, max-age=10"),
+        ("image/webp", NEGOTIATED),
+        ("image/webp", NEGOTIATED),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 
 import pytest
@@ -252,3 +253,17 @@ async def test_what_was_fetched_is_whole(world: World, client: Client) -> None:
     world.origin.serve(PNG)
     assert isinstance(await arrival.finished(), Arrived)
     assert size(await client.get(f"/images/{asset_id}?w=10&h=10")) == (10, 10)
+
+
+async def test_not_too_many_wait_for_a_picture_that_arrives(world: World) -> None:
+    client = world.serve(Rules(imaging=ImagingSettings(imaging_threads=1, imaging_queue=2)))
+    asset_id = await world.asset()
+    world.origin.length = len(PNG)
+    requests = [asyncio.create_task(client.get(f"/images/{asset_id}?w={width}")) for width in range(10, 30)]
+    refused = [await each for each in itertools.islice(asyncio.as_completed(requests), 17)]
+    assert {answer.status for answer in refused} == {503}
+    waiting = [task for task in requests if not task.done()]
+    assert len(waiting) == 3
+    world.origin.feed(PNG)
+    world.origin.end()
+    assert {(await task).status for task in waiting} == {200}

@@ -29,14 +29,15 @@ BACKGROUND_NICE: Final = 15
 class ImagingPool:
     """`threads` calls run at once, `queue` more may wait; one beyond that is refused at once.
 
-    `background` is for work that nobody waits for: one thread, which yields the processor to all others.
+    `bound` is how many those are. `background` is for work that nobody waits for: one thread, which yields
+    the processor to all others.
     """
 
     def __init__(
         self, settings: ImagingSettings, *, background: bool = False, clock: Clock | None = None
     ) -> None:
         self.threads = 1 if background else settings.threads
-        self._bound = self.threads + settings.imaging_queue
+        self.bound = self.threads + settings.imaging_queue
         self._clock = clock or SystemClock()
         self._executor = ThreadPoolExecutor(
             self.threads, thread_name_prefix="imaging", initializer=_be_nice if background else None
@@ -58,10 +59,10 @@ class ImagingPool:
         RuntimeError after `close`.
         """
         with self._lock:
-            if self._pending >= self._bound:
+            if self._pending >= self.bound:
                 raise Overloaded(
                     f"{self._pending} pictures are being worked on or waiting.",
-                    limit=self._bound,
+                    limit=self.bound,
                     retry_after=max(1, math.ceil(self._pending / self.threads * self._mean_s)),
                 )
             self._pending += 1

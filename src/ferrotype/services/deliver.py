@@ -70,7 +70,7 @@ class Deliver:
         self._spool = spool
         self._arrivals = arrivals
         self._stores = stores
-        self._finding: dict[str, asyncio.Task[Found]] = {}
+        self._finding: dict[tuple[str, int], asyncio.Task[Found]] = {}
         self._opening: dict[str, asyncio.Task[Opened]] = {}
 
     async def find(self, asset_id: str) -> Found:
@@ -78,11 +78,13 @@ class Deliver:
 
         Raises NotFound for one that never was, Gone for one that was deleted.
         """
-        task = self._finding.get(asset_id)
+        # A reading that began before somebody changed an asset is not for those who ask after it.
+        key = asset_id, self._levels.changes
+        task = self._finding.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._find(asset_id))
-            self._finding[asset_id] = task
-            task.add_done_callback(lambda _: self._finding.pop(asset_id))
+            self._finding[key] = task
+            task.add_done_callback(lambda _: self._finding.pop(key))
         return await asyncio.shield(task)
 
     async def open(self, found: Found) -> Opened:

@@ -16,6 +16,7 @@ from ferrotype.domain.problems import (
     BrokenPicture,
     InvalidField,
     OriginUnavailable,
+    Overloaded,
     Problem,
     UnsupportedMedia,
 )
@@ -64,6 +65,8 @@ class Variants:
         self._marks = marks
         self._telemetry = telemetry
         self._clock = clock
+        #: Variants whose pictures are still arriving.
+        self._waiting = 0
         self._making: dict[str, asyncio.Task[Opened]] = {}
         self._later: dict[str, asyncio.Task[None]] = {}
         #: Why, and until when.
@@ -92,7 +95,8 @@ class Variants:
         return await asyncio.shield(task)
 
     def make_later(self, found: Found, transform: Transform) -> None:
-        """Have it made when nobody waits for the processor; not at all when many are in front."""
+        """Have it made when nobody waits for the processor; not at all when many are in front. One that
+        cannot be made, or not be kept, counts as impossible from then on."""
         key = cache_key(found.asset.id, transform.canonical())
         if key in self._later or key in self._making:
             return
@@ -101,7 +105,7 @@ class Variants:
         task.add_done_callback(lambda _: self._later.pop(key))
 
     def is_possible(self, asset_id: str, transform: Transform) -> bool:
-        """False for a variant that `make_later` found out cannot be made."""
+        """False for a variant that `make_later` found out to be impossible."""
         return cache_key(asset_id, transform.canonical()) not in self._impossible
 
     async def settled(self) -> None:
@@ -122,10 +126,14 @@ class Variants:
 
     async def _make_later(self, found: Found, transform: Transform, key: str) -> None:
         try:
-            await self._make(found, transform, self._patient_pool)
-        except Problem as problem:
-            if not problem.retryable:
-                self._impossible[key] = problem.code
+            made = await self._make(found, transform, self._patient_pool)
+        except InvalidField as problem:
+            self._impossible[key] = problem.detail
+        except Problem:
+            return  # a moment's fault: the next request asks again
+        else:
+            if isinstance(made.delivery, Cached) and not self._levels.can_keep(len(made.delivery.body)):
+                self._impossible[key] = "no cache keeps it"
 
     async def _make(self, found: Found, transform: Transform, pool: ImagingPool) -> Opened:
         asset_id = found.asset.id
@@ -162,12 +170,26 @@ class Variants:
                 raise BrokenPicture(problem.detail, limit=problem.limit) from problem
         raise OriginUnavailable("The picture's bytes are moving.", retry_after=1)
 
+    async def _whole(self, arrival: Arrival) -> Source:
+        """As many may wait for what arrives as may wait for a thread."""
+        if self._waiting >= self._pool.bound:
+            raise Overloaded(
+                f"{self._waiting} variants wait for pictures that arrive.",
+                limit=self._pool.bound,
+                retry_after=1,
+            )
+        self._waiting += 1
+        try:
+            return (await arrival.finished()).path
+        finally:
+            self._waiting -= 1
+
     async def _source(self, found: Found) -> Source:
         """All the bytes, or a file that has them. Waits for those that are on their way."""
         opened = await self._deliver.open(found)
         match opened.delivery:
             case Arrival() as arrival:
-                return (await arrival.finished()).path
+                return await self._whole(arrival)
             case File(path=path):
                 return Path(path)
             case Cached(body=body):

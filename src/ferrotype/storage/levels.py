@@ -53,6 +53,10 @@ class Levels:
         """A larger body never enters the memory."""
         return self._memory.max_object_bytes
 
+    def can_keep(self, size: int) -> bool:
+        """Whether a variant of so many bytes has a place to stay in here."""
+        return self._variants is not None or size <= self._memory.max_object_bytes
+
     def get_here(self, asset_id: str, transform: str = "") -> Cached | None:
         """The picture, if it is in memory."""
         return self._memory.get(cache_key(asset_id, transform))
