@@ -9,7 +9,7 @@ import pytest
 from ferrotype.app.settings import declared_settings, load_settings
 from ferrotype.config import ConfigError, load
 from ferrotype.domain.asset import Visibility
-from ferrotype.imaging.delivery_settings import DeliverySettings
+from ferrotype.http.delivery_settings import DeliverySettings
 
 ONE, TWO = "first-key-of-the-tests", "second-key-of-the-tests"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'

@@ -9,7 +9,7 @@ import pytest
 
 from ferrotype.db import assets
 from ferrotype.db.database import Story, T
-from ferrotype.domain.asset import Visibility
+from ferrotype.domain.asset import Placeholder, Visibility
 from ferrotype.domain.transform import Transform, etag
 from ferrotype.domain.transform_query import Vocabulary
 from ferrotype.http.settings import HttpSettings
@@ -23,6 +23,12 @@ PNG = scene(80, 60).pngsave_buffer()
 API_KEY = "an API key of our own"
 BEARER = {"Authorization": f"Bearer {API_KEY}"}
 WITH_KEY = Rules(http=HttpSettings(api_key=API_KEY))
+PLACEHOLDER = {
+    "thumbhash": "1QcSHQ",
+    "color": "#123456",
+    "data_uri": "data:image/webp;base64,AA",
+}
+READY = {"placeholder": Placeholder(**PLACEHOLDER)}
 PRIVATE = {"visibility": Visibility.PRIVATE}
 SCHEMES = ("", "?w=40&format=webp", "?w=40&format=auto", "/info")
 
@@ -124,7 +130,9 @@ async def test_only_presets_and_signed_urls_transform(world: World) -> None:
     assert (refused.status, refused.json()["field"]) == (403, "sig")
     assert (await client.get(signed(world, asset_id, "w=40"))).status == 200
     assert (await client.get(f"/images/{asset_id}?w=40")).status == 403
-    assert (await client.get(f"/images/{asset_id}?w=40", headers=BEARER)).status == 200
+    by_key = await client.get(f"/images/{asset_id}?w=40", headers=BEARER)
+    assert by_key.status == 200
+    assert by_key.headers["cache-control"] == "private, max-age=3600"  # a CDN must not hand it to others
     assert (await client.get(f"/images/{asset_id}?w=40")).status == 403
 
 
@@ -219,14 +227,9 @@ async def test_what_a_picture_tells_of_itself(world: World, client: Client) -> N
     told = info_of(first)
     assert (told["id"], told["width"], told["height"], told["placeholder"]) == (asset_id, 80, 60, None)
     assert told.keys().isdisjoint({"account_id", "generation_id", "seed", "origin", "prompt"})
-    made = {
-        "thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI",
-        "color": "#123456",
-        "data_uri": "data:image/webp;base64,AA",
-    }
-    await world.database.write(lambda tx: assets.learn(tx, asset_id, placeholder=made))
+    await world.database.write(lambda tx: assets.learn(tx, asset_id, placeholder=PLACEHOLDER))
     complete = await client.get(f"/images/{asset_id}/info")
-    assert info_of(complete)["placeholder"] == made
+    assert info_of(complete)["placeholder"] == PLACEHOLDER
     assert complete.headers["cache-control"] == "public, max-age=86400"
     same = await client.get(f"/images/{asset_id}/info", headers={"If-None-Match": complete.headers["etag"]})
     assert (same.status, same.body) == (304, b"")
@@ -269,3 +272,22 @@ async def test_a_reading_from_before_is_not_for_those_who_ask_after(
     changed.set()
     await before
     assert (await client.get(f"/images/{asset_id}")).status == 401
+
+
+async def test_nothing_that_a_signature_opened_is_kept_for_longer(world: World) -> None:
+    asset_id = await world.stored(PNG, content_type="image/png", **READY)
+    client = world.serve(WITH_KEY)
+    info = f"/images/{asset_id}/info"
+    url = world.pictures.signer.signed(info, [], 5)[0]
+    assert (await client.get(url)).headers["cache-control"] == "public, max-age=5"
+    world.store._public_base = "https://cdn.example"
+    answer = await client.get(signed(world, asset_id, seconds=5))
+    assert (answer.status, answer.headers["cache-control"]) == (302, "public, max-age=5")
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+async def test_a_parameter_is_given_once(world: World, client: Client) -> None:
+    asset_id = await world.spooled(PNG)
+    for query in ("dl=a&dl=b", "v=1&v=2", "w=1&w=1", "sig=a&sig=b"):
+        answer = await client.get(f"/images/{asset_id}?{query}")
+        assert (answer.status, answer.json()["field"]) == (422, query.partition("=")[0])

@@ -119,7 +119,11 @@ async def test_a_copy_that_is_current_needs_no_bytes(world: World, client: Clien
     assert answer.status == 304
     assert world.origin.fetches == 0
     world.arrivals.start(asset_id, ORIGIN)
-    assert (await client.get(f"/images/{asset_id}", headers={"If-None-Match": "*"})).status == 304
+    headers = {"If-None-Match": etag(asset_id)}
+    assert (await client.get(f"/images/{asset_id}", headers=headers)).status == 304
+    world.origin.refusal = OriginUnavailable("refused")
+    world.origin.fail(world.origin.refusal)  # so there is no picture that `*` could stand for
+    assert (await client.get(f"/images/{asset_id}", headers={"If-None-Match": "*"})).status == 502
 
 
 async def test_head_knows_what_the_first_bytes_tell(world: World, client: Client) -> None:

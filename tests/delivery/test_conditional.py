@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferrotype.http.conditional import if_range, none_match
+from ferrotype.http.conditional import if_range, match, none_match, read_date
 
 TAG = b'"xyzzy"'
 
@@ -39,3 +39,36 @@ def test_if_range_takes_the_same_strong_tag_only(header: str, keeps: bool) -> No
 def test_a_list_holds_the_tag_or_it_does_not(names: list[str], weak: bool) -> None:
     header = ", ".join(f'{"W/" if weak else ""}"{name}"' for name in names).encode()
     assert none_match(header, b'"xyz"') is ("xyz" not in names)
+
+
+@pytest.mark.parametrize(
+    ("header", "holds"),
+    [
+        ('"xyzzy"', True),
+        ("*", True),
+        ('"a", "xyzzy"', True),
+        ('W/"xyzzy"', False),
+        ('"other"', False),
+        ("", False),
+    ],
+)
+def test_if_match_takes_strong_tags_only(header: str, holds: bool) -> None:
+    assert match(header.encode(), TAG) is holds
+
+
+@pytest.mark.parametrize(
+    ("date", "moment"),
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 784111777),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 784111777),
+        ("Sun Nov  6 08:49:37 1994", 784111777),
+        ("yesterday", None),
+        ("", None),
+        ("Mon, 99 Foo 2022", None),
+        ("x" * 100, None),
+        ("é", None),
+    ],
+)
+def test_dates_of_every_form(date: str, moment: int | None) -> None:
+    """The examples of RFC 9110, 5.6.7."""
+    assert read_date(date.encode("latin-1")) == moment

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from functools import partial
+from hashlib import sha256
+from typing import Any
 
 import pytest
 
+from ferrotype.db import assets
 from ferrotype.domain.transform import Transform, etag
 from ferrotype.domain.transform_query import Vocabulary
 from ferrotype.imaging.settings import ImagingSettings
+from ferrotype.services.deliver import Found
 from ferrotype.storage.arrivals import Arrived
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
@@ -267,3 +272,60 @@ async def test_not_too_many_wait_for_a_picture_that_arrives(world: World) -> Non
     world.origin.feed(PNG)
     world.origin.end()
     assert {(await task).status for task in waiting} == {200}
+
+
+@pytest.mark.parametrize("query", ["", "?w=64&format=webp"])
+async def test_a_picture_that_was_stored_since_its_row_was_read(
+    world: World, client: Client, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys of its copies are from before: no place has it, and it is not fetched again."""
+    asset_id = await world.spooled(LARGE)
+    opening, source = world.deliver.open, world.deliver.source
+
+    async def store() -> None:
+        path = world.spool.path(asset_id)
+        if path is None:
+            return
+        key = f"2026/01/31/{asset_id}.png"
+        await world.store.put(key, path, content_type="image/png", sha256=sha256(LARGE).hexdigest())
+        await world.database.write(
+            lambda tx: assets.add_copy(tx, asset_id, world.store.name, key, world.clock.now())
+        )
+        await world.spool.remove(asset_id)
+
+    async def after(call: Any, found: Found) -> Any:
+        await store()
+        return await call(found)
+
+    monkeypatch.setattr(world.deliver, "open", partial(after, opening))
+    monkeypatch.setattr(world.deliver, "source", partial(after, source))
+    answer = await client.get(f"/images/{asset_id}{query}")
+    assert answer.status == 200
+    assert (answer.body == LARGE) is (not query)
+    assert world.origin.fetches == 0
+
+
+async def test_nothing_is_read_for_those_who_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = world.serve(Rules(imaging=ImagingSettings(imaging_threads=1, imaging_queue=0)))
+    ids = [await world.stored(PNG) for _ in range(10)]
+    read: list[str] = []
+    source = world.deliver.source
+
+    async def counted(found: Found) -> Any:
+        read.append(found.asset.id)
+        return await source(found)
+
+    monkeypatch.setattr(world.deliver, "source", counted)
+    answers = await asyncio.gather(*(client.get(f"/images/{each}?w=64") for each in ids))
+    assert Counter(answer.status for answer in answers) == {200: 1, 503: 9}
+    assert len(read) == 1
+    assert world.cache.stats().entries <= 1  # the variant; no original was brought into memory for it
+
+
+async def test_a_server_that_stops_says_so(world: World, client: Client) -> None:
+    asset_id = await world.stored(PNG)
+    world.pictures.pool.close()
+    answer = await client.get(f"/images/{asset_id}?w=64")
+    assert (answer.status, answer.json()["code"]) == (503, "overloaded")

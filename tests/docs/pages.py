@@ -8,7 +8,7 @@ from typing import Any
 from ferrotype.app.settings import AREAS, declared_settings
 from ferrotype.catalogue import CatalogueSettings, load_catalogue
 from ferrotype.domain.problems import all_problems
-from ferrotype.imaging.delivery_settings import DeliverySettings
+from ferrotype.http.delivery_settings import DeliverySettings
 from ferrotype.imaging.marks import MarkSettings
 from ferrotype.imaging.presets import BUILT_IN
 from ferrotype.providers.registry import KINDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from ferrotype.net.signing import UrlSigner
 
 PAGE = Path(__file__).parents[2] / "docs" / "DELIVERY.md"
 KEY = "a key of at least sixteen characters"
+QUERY = {"w": "512", "format": "auto", "gravity": "0.5,0.25", "dl": "~a*b's (füchse)! 1+1=2&c%20.png"}
 
 
 def example(language: str) -> str:
@@ -29,7 +31,7 @@ def check(url: str, asset_id: str) -> None:
     parts = urlsplit(url)
     assert parts.path == f"/images/{asset_id}"
     pairs = parse_qsl(parts.query)
-    assert {"w": "512", "format": "auto", "gravity": "0.5,0.25"}.items() <= dict(pairs).items()
+    assert QUERY.items() <= dict(pairs).items()
     expires = UrlSigner([KEY.encode()], SystemClock()).check(parts.path, pairs)
     assert expires is not None
     assert 0 < expires - datetime.now(UTC).timestamp() <= 600
@@ -39,14 +41,14 @@ def test_python() -> None:
     names: dict[str, object] = {}
     exec(example("python"), names)
     asset_id = new_id()
-    made = names["sign"](KEY, asset_id, 600, w=512, format="auto", gravity="0.5,0.25")  # type: ignore[operator]
+    made = names["sign"](KEY, asset_id, 600, **QUERY)  # type: ignore[operator]
     check(made, asset_id)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not here")
 def test_javascript() -> None:
     asset_id = new_id()
-    call = f"sign('{KEY}', '{asset_id}', 600, {{ w: 512, format: 'auto', gravity: '0.5,0.25' }})"
+    call = f"sign('{KEY}', '{asset_id}', 600, {json.dumps(QUERY)})"
     script = f"{example('js')}\nconsole.log({call})"
     done = subprocess.run(
         ["node", "--input-type=module", "-e", script], capture_output=True, text=True, timeout=60, check=True

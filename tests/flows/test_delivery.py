@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+import aiohttp
 import pytest
 from PIL import Image
 
@@ -20,6 +21,7 @@ FOX = {"prompt": "a fox under the moon", "width": 256, "height": 256, "seed": 7}
 KEY = "a key of at least sixteen characters"
 API_KEY = "an API key of our own"
 PNG = scene(64, 48).pngsave_buffer()
+EARLIER = "Sat, 01 Jan 2022 00:00:00 GMT"
 
 
 async def fox(client: Client, **wishes: object) -> dict[str, object]:
@@ -68,10 +70,10 @@ async def test_a_private_order_and_its_signed_url(tmp_path: Path) -> None:
         opened_by_all = await client.get(signed["url"], headers=anonymous)
         assert opened(opened_by_all.body).size == (128, 128)
         assert opened_by_all.headers["Cache-Control"].startswith("private, max-age=")
-        # The same by hand, as docs/API.md has it.
+        # The same by hand, as docs/DELIVERY.md has it.
         parts = urlsplit(signed["url"])
         pairs = [pair for pair in parse_qsl(parts.query) if pair[0] != "sig"]
-        text = f"{parts.path}?{urlencode(sorted(pairs))}"
+        text = "\n".join([parts.path, *(f"{name}={value}" for name, value in sorted(pairs))])
         made = urlsafe_b64encode(hmac.digest(KEY.encode(), text.encode(), hashlib.sha256)).rstrip(b"=")
         assert dict(parse_qsl(parts.query))["sig"] == made.decode()
 
@@ -113,7 +115,7 @@ async def test_the_servers_own_key_outlives_a_restart(tmp_path: Path) -> None:
         asset = await fox(client)
         assert asset["visibility"] == "private"
         url = (await client.request("POST", f"/v1/assets/{asset['id']}/sign", json={})).json["url"]
-    assert (folder / "url.key").stat().st_mode & 0o777 == 0o600
+    assert (folder / "secret.key").stat().st_mode & 0o777 == 0o600
     async with running(folder, FERROTYPE_API_KEY=API_KEY) as client:
         path = url[url.index("/images/") :]
         assert (await client.get(path, headers={"Authorization": ""})).status == 200
@@ -122,8 +124,6 @@ async def test_the_servers_own_key_outlives_a_restart(tmp_path: Path) -> None:
 async def test_uploads_say_who_may_load_them(client: Client) -> None:
     bare = await client.request("POST", "/v1/assets?visibility=public", data=PNG)
     assert (bare.status, bare.json["visibility"]) == (201, "public")
-    import aiohttp
-
     form = aiohttp.FormData()
     form.add_field("file", PNG, filename="fox.png")
     form.add_field("visibility", "private")
@@ -249,9 +249,55 @@ async def test_conditions_on_dates(client: Client) -> None:
     whole = await client.get(str(asset["url"]))
     date = whole.headers["Last-Modified"]
     assert (await client.get(str(asset["url"]), headers={"If-Modified-Since": date})).status == 304
-    earlier = "Sat, 01 Jan 2022 00:00:00 GMT"
-    assert (await client.get(str(asset["url"]), headers={"If-Modified-Since": earlier})).status == 200
+    assert (await client.get(str(asset["url"]), headers={"If-Modified-Since": EARLIER})).status == 200
     part = await client.get(str(asset["url"]), headers={"Range": "bytes=0-9", "If-Range": date})
     assert (part.status, part.body) == (206, whole.body[:10])
-    other = await client.get(str(asset["url"]), headers={"Range": "bytes=0-9", "If-Range": earlier})
+    other = await client.get(str(asset["url"]), headers={"Range": "bytes=0-9", "If-Range": EARLIER})
     assert other.status == 200
+
+
+async def test_conditions_that_want_another_picture(client: Client) -> None:
+    asset = await fox(client)
+    whole = await client.get(str(asset["url"]))
+    for _ in range(2):
+        for headers, status in (
+            ({"If-Match": whole.headers["ETag"]}, 200),
+            ({"If-Match": '"other"'}, 412),
+            ({"If-Unmodified-Since": whole.headers["Last-Modified"]}, 200),
+            ({"If-Unmodified-Since": EARLIER}, 412),
+            (
+                {
+                    "If-Modified-Since": EARLIER,
+                    "If-None-Match": whole.headers["ETag"],
+                },
+                304,
+            ),
+        ):
+            assert (await client.get(str(asset["url"]), headers=headers)).status == status, headers
+
+
+async def test_input_pictures_of_a_private_order_are_private(tmp_path: Path) -> None:
+    async with running(
+        tmp_path / "data", COMFYUI_URL="http://127.0.0.1:9", FERROTYPE_API_KEY=API_KEY
+    ) as client:
+        uri = f"data:image/png;base64,{b64encode(PNG).decode()}"
+        order = await client.order_async(
+            operation="variation", prompt="a fox", image=uri, visibility="private"
+        )
+        kept = (await client.get(f"/v1/assets/{order['input']['images'][0]}")).json
+        assert kept["visibility"] == "private"
+
+
+async def test_where_the_store_keeps_a_picture_cannot_be_guessed(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", FERROTYPE_DISK_PUBLIC_URL="https://cdn.example/p") as client:
+        generation = (await client.order(**FOX)).json
+        await client.until(generation["id"], "stored")
+        asset_id = generation["output"][0]["id"]
+        answer = await client.get(f"/images/{asset_id}")
+        assert answer.status == 302
+        base, _, name = answer.headers["Location"].rpartition("/")
+        assert base.startswith("https://cdn.example/p/20")
+        digits = name.removeprefix(f"{asset_id}-").removesuffix(".webp")
+        assert len(digits) == 24
+        stored = next((tmp_path / "data" / "assets").rglob(f"*{digits}*"))
+        assert stored.name == name

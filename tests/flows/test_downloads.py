@@ -170,7 +170,7 @@ async def large_pictures(client: Client) -> list[str]:
         path = await client.app.originals.path(asset_id)
         assert path is not None
         os.truncate(path, size)
-        client.app.levels.renew(asset_id)
+        client.app.levels.forget_in_memory(asset_id)
         await client.app.database.write(
             lambda tx, id=asset_id: assets.learn(tx, id, bytes=size)  # type: ignore[misc]
         )

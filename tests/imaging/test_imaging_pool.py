@@ -119,7 +119,7 @@ async def test_who_leaves_a_running_call_keeps_its_thread_taken(pool: ImagingPoo
 async def test_after_close_nothing_runs() -> None:
     pool = ImagingPool(ImagingSettings(imaging_threads=1))
     pool.close()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(Overloaded):
         await pool.run(int)
     assert pool.pending == 0
 

@@ -20,7 +20,7 @@ from ferrotype.config import ConfigError
 from ferrotype.domain.problems import InvalidField
 from ferrotype.domain.transform import Transform, etag
 from ferrotype.domain.transform_query import parse
-from ferrotype.imaging.delivery_settings import DeliverySettings
+from ferrotype.http.delivery_settings import DeliverySettings
 from ferrotype.imaging.offer import Offer, load_offer
 from ferrotype.imaging.presets import BUILT_IN
 from ferrotype.imaging.render import render
@@ -49,7 +49,7 @@ def font() -> Path:
 
 
 def offer(toml: str = "", folder: Path = Path(), **settings: Any) -> Offer:
-    return load_offer(DeliverySettings(**settings), tomllib.loads(toml), folder)
+    return load_offer(tomllib.loads(toml), DeliverySettings(**settings).bounds, folder)
 
 
 def refused(toml: str, folder: Path = Path(), **settings: Any) -> str:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.ids import new_id
+from ferrotype.domain.media import extension
 from ferrotype.domain.states import AssetState, GenerationState
-from ferrotype.services.download_names import archive_name, extension, slug, stems
+from ferrotype.services.download_names import archive_name, slug, stems
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 #: What Windows cannot have in a name, and every control character.

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 
 from ferrotype.app.caches import Caches
-from ferrotype.app.keys import url_keys
+from ferrotype.app.keys import own_secret
 from ferrotype.app.lock import DataFolder
 from ferrotype.app.settings import AppSettings
 from ferrotype.catalogue import load_catalogue
@@ -109,6 +109,7 @@ class Ferrotype:
 
     async def _open(self) -> None:
         settings, clock = self.settings, self.clock
+        self.secret = own_secret(settings.data_dir)
         self.database = await open_database(settings)
         self.account_id = await Accounts(self.database, clock).open_default(settings.orders.initial_credits)
         self.engine = SqliteEngine(
@@ -229,7 +230,9 @@ class Ferrotype:
             {
                 "generate": run,
                 "arrive": self.arrive,
-                "store": StoreCopy(database, engine, self.spool, self.store, self.journal, clock),
+                "store": StoreCopy(
+                    database, engine, self.spool, self.store, self.journal, clock, self.secret
+                ),
                 "enrich": Enrich(
                     database, engine, self.originals, self.background_pool, self.journal, settings.imaging
                 ),
@@ -257,7 +260,8 @@ class Ferrotype:
             self.telemetry,
             self.clock,
         )
-        self.signer = UrlSigner(url_keys(delivery.url_keys, settings.data_dir), self.clock)
+        url_keys = [key.encode() for key in delivery.url_keys] or [self.secret]
+        self.signer = UrlSigner(url_keys, self.clock)
         self.context = Context(
             settings=settings.http,
             catalogue=self.catalogue,
@@ -309,8 +313,8 @@ class Ferrotype:
             await provider.close()
         await self.http.close()
         await self.variants.close()
-        for pool in (self.pool, self.background_pool, self.variant_pool, self.patient_pool):
-            pool.close()
+        pools = self.pool, self.background_pool, self.variant_pool, self.patient_pool
+        await asyncio.gather(*(asyncio.to_thread(pool.close) for pool in pools))
         await self.caches.close()
         self.spool.close()
         await self.database.close()

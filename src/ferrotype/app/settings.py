@@ -11,8 +11,8 @@ from ferrotype.catalogue import CatalogueSettings
 from ferrotype.config import ConfigError, Setting, Settings, load, read_toml, toml_file
 from ferrotype.db.settings import DatabaseSettings
 from ferrotype.engine.settings import EngineSettings
+from ferrotype.http.delivery_settings import DeliverySettings
 from ferrotype.http.settings import HttpSettings
-from ferrotype.imaging.delivery_settings import DeliverySettings
 from ferrotype.imaging.offer import Offer, load_offer
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
@@ -92,7 +92,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: dict[st
             )
         values[field.name] = loaded
     file = toml_file(environ)
-    values["offer"] = load_offer(values["delivery"], toml, file.parent if file else Path())
+    values["offer"] = load_offer(toml, values["delivery"].bounds, file.parent if file else Path())
     return AppSettings(**values)
 
 

@@ -13,6 +13,7 @@ The tree::
     │   ├── IdempotencyConflict     409 idempotency_conflict
     │   ├── NothingToDownload       409 nothing_to_download
     │   ├── Gone                    410 gone
+    │   ├── PreconditionFailed      412 precondition_failed
     │   ├── TooLarge                413 too_large
     │   ├── UnsupportedMedia        415 unsupported_media
     │   ├── RangeNotSatisfiable     416 range_not_satisfiable
@@ -140,6 +141,10 @@ class NothingToDownload(RequestProblem):
 
 class Gone(RequestProblem):
     code, status, title = "gone", 410, "It was deleted"
+
+
+class PreconditionFailed(RequestProblem):
+    code, status, title = "precondition_failed", 412, "A condition of the request does not hold"
 
 
 class TooLarge(RequestProblem):

@@ -7,16 +7,20 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from ferrotype.domain.problems import RangeNotSatisfiable
+from ferrotype.domain.problems import PreconditionFailed, RangeNotSatisfiable
 from ferrotype.http.asgi import Scope
 from ferrotype.http.ranges import ByteRange, Unsatisfiable, parse_range
 
 _TAGS: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+#: Tags without the mark of a weak one in front.
+_STRONG: Final = re.compile(rb'(?<!W/)("[\x21\x23-\x7e\x80-\xff]*")')
 #: Bytes of a condition that are looked at; nobody keeps more tags of one picture.
 MAX_HEADER: Final = 8192
 #: Longest date that is looked at, in bytes.
 MAX_DATE: Final = 64
-NAMES: Final = (b"if-none-match", b"if-modified-since", b"range", b"if-range")
+NAMES: Final = frozenset(
+    {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range"}
+)
 
 
 def none_match(header: bytes, etag: bytes) -> bool:
@@ -27,6 +31,12 @@ def none_match(header: bytes, etag: bytes) -> bool:
     if header.strip(b" \t") == b"*":
         return False
     return etag not in _TAGS.findall(header[:MAX_HEADER])
+
+
+def match(header: bytes, etag: bytes) -> bool:
+    """Whether `If-Match` holds: `*`, or the very same strong tag (13.1.1)."""
+    value = header.strip(b" \t")
+    return value == b"*" or etag in _STRONG.findall(value[:MAX_HEADER])
 
 
 def modified_since(header: bytes, modified: int) -> bool:
@@ -68,11 +78,23 @@ class Conditions:
                 # Several lines of a list are one list (RFC 9110, 5.3); of the others that is bad syntax.
                 self._found[name] = self._found[name] + b"," + value if name in self._found else value
 
-    def has_it(self) -> bool:
-        """Whether the client's own copy is the picture. A date counts only without a tag (13.1.3)."""
+    def check(self) -> None:
+        """Raise PreconditionFailed when the client wants another picture than this one (13.2.2)."""
+        tags, date = self._found.get(b"if-match"), self._found.get(b"if-unmodified-since")
+        if tags is not None:
+            if not match(tags, self._etag):
+                raise PreconditionFailed("The picture has another entity tag.", field="If-Match")
+        elif date is not None and self._modified is not None:
+            until = read_date(date)
+            if until is not None and self._modified > until:
+                raise PreconditionFailed("The picture is newer than that.", field="If-Unmodified-Since")
+
+    def has_it(self, *, exists: bool) -> bool:
+        """Whether the client's own copy is the picture. `*` stands for any, if it surely `exists`. A date
+        counts only without a tag (13.1.3)."""
         tags = self._found.get(b"if-none-match")
         if tags is not None:
-            return not none_match(tags, self._etag)
+            return (exists or tags.strip(b" \t") != b"*") and not none_match(tags, self._etag)
         since = self._found.get(b"if-modified-since")
         return since is not None and self._modified is not None and not modified_since(since, self._modified)
 

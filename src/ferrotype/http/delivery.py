@@ -17,7 +17,7 @@ Choices that the URL leaves open:
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -25,22 +25,24 @@ from ferrotype.domain.asset import Visibility
 from ferrotype.domain.problems import InternalError, OriginUnavailable, Problem
 from ferrotype.http.asgi import Message, Receive, Scope, Send, body, send_problem, start
 from ferrotype.http.bodies import Body, body_of
+from ferrotype.http.conditional import NAMES as CONDITIONS
 from ferrotype.http.conditional import Conditions, none_match
+from ferrotype.http.disposition import content_disposition, picture_name
 from ferrotype.http.picture_access import PictureAccess
 from ferrotype.http.picture_choice import Choice, choose
 from ferrotype.http.picture_headers import (
     PREFLIGHT,
-    disposition,
-    elsewhere,
+    describe,
     explaining,
     made_at,
     not_modified,
     picture_headers,
+    redirect,
 )
 from ferrotype.http.picture_info import send_info
 from ferrotype.http.picture_query import Freshness, Queries
 from ferrotype.http.picture_url import PREFIX, SUFFIX, is_canonical, parse_path
-from ferrotype.http.prepared import MEMORY, Prepared, Reply, describe
+from ferrotype.http.prepared import MEMORY, Prepared, Reply
 from ferrotype.http.ranges import ByteRange
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver, Opened, check_arrived
@@ -98,20 +100,20 @@ class DeliveryApp:
         if ok is None or same is None:
             await self._timed_answer(scope, send, started)
             return
-        conditional = False
+        tagged = has_it = dated = conditional = False
         for name, value in scope["headers"]:
-            if name == b"if-none-match" and not none_match(value, reply.etag):
-                await send(same)
-                await send(NOTHING)
-                break
-            if name == b"range" or name == b"if-modified-since":
-                conditional = True
-        else:
-            if conditional:
-                await self._timed_answer(scope, send, started)
-                return
-            await send(ok)
-            await send(reply.data)
+            if name in CONDITIONS:
+                if name == b"if-none-match":
+                    tagged, has_it = True, has_it or not none_match(value, reply.etag)
+                elif name == b"if-modified-since":
+                    dated = True
+                else:
+                    conditional = True
+        if conditional or (dated and not tagged):  # browsers send the date along with the tag, which counts
+            await self._timed_answer(scope, send, started)
+            return
+        await send(same if has_it else ok)
+        await send(NOTHING if has_it else reply.data)
         self._observe(OPERATION, perf_counter() - started, ok=True, cached=True)
 
     async def _timed_answer(self, scope: Scope, send: Send, started: float) -> None:
@@ -139,21 +141,24 @@ class DeliveryApp:
                 if found.asset.visibility is Visibility.PRIVATE:
                     self._access.check_private(scope, signed=left is not None)
                 if info:
-                    await send_info(scope, send, found.asset)
+                    await send_info(scope, send, found.asset, left)
                     return ""
                 if query.is_plain and (url := await self._deliver.location(found)):
-                    return await _end(send, elsewhere(url))
+                    return await _end(send, redirect(url, left))
                 choice = await choose(found, query, scope["headers"], self._variants)
+            # What only the API key lets pass is for nobody else.
+            private = choice.private or (left is None and not self._access.is_open(query))
             told = describe(
                 asset_id,
                 choice.canonical,
                 self._prepared.caching,
                 choice.freshness,
-                private=choice.private,
+                private=private,
                 left=left,
             )
             wanted = Conditions(scope, told[0][1], None if choice.canonical else made_at(asset_id))
-            if wanted.has_it():
+            wanted.check()
+            if wanted.has_it(exists=choice.exists):
                 if choice.found:
                     check_arrived(choice.found)
                 return await _end(send, not_modified(told))
@@ -166,17 +171,16 @@ class DeliveryApp:
             await send_problem(send, InternalError(type(error).__name__), head=scope["method"] == "HEAD")
             return None
         kept = opened.delivery
-        if isinstance(kept, Cached) and not choice.private and changes == self._levels.changes:
-            plain = self._access.is_open(query)
-            self._prepared.remember(scope, query, kept, choice.freshness, plain=plain)
+        if isinstance(kept, Cached) and not private and changes == self._levels.changes:
+            self._prepared.remember(scope, query, kept, choice.freshness)
         length = part.stop - part.start if part else sending.size
         headers = [*told, *picture_headers(sending.content_type, length, opened.level)]
         if part and sending.size is not None:
             headers.append((b"content-range", part.content_range(sending.size)))
-        if query.download is not None:
-            headers.append(disposition("attachment", query.download or asset_id, sending.content_type))
-        elif choice.canonical:
-            headers.append(disposition("inline", asset_id, sending.content_type))
+        if query.download is not None or choice.canonical:
+            how: Literal["inline", "attachment"] = "inline" if query.download is None else "attachment"
+            name = picture_name(query.download or "", asset_id, sending.content_type)
+            headers.append((b"content-disposition", content_disposition(how, name).encode()))
         await send(start(206 if part else 200, headers))
         await (send(NOTHING) if scope["method"] == "HEAD" else sending.send(send))
         return opened.level

@@ -12,7 +12,7 @@ from typing import Final
 from cachebox import LRUCache
 
 from ferrotype.domain.asset import Asset
-from ferrotype.domain.transform import ORIGINAL, Format, Transform
+from ferrotype.domain.transform import Format, Transform
 from ferrotype.domain.transform_query import LOSSLESS
 from ferrotype.http.asgi import Headers
 
@@ -54,7 +54,7 @@ def read_accept(value: bytes) -> Accepts:
     return frozenset(NEW[name] for name, part in named if name in NEW and not _NOT.search(part))
 
 
-def choose(transform: Transform, asset: Asset, accepts: Accepts) -> tuple[Transform, Transform | None]:
+def formats(transform: Transform, asset: Asset, accepts: Accepts) -> tuple[Transform, Transform | None]:
     """What to send for `format=auto`; and, where that is slow to make, what to send until it is there.
 
     AVIF and JPEG do not move, so an animation becomes WebP, or stays a GIF. Where it is not known yet
@@ -64,26 +64,23 @@ def choose(transform: Transform, asset: Asset, accepts: Accepts) -> tuple[Transf
     if moves is None and asset.content_type not in (None, *MOVING):
         moves = False
     if "avif" in accepts and moves is False:
-        return _as(transform, "avif", asset), _as(transform, "webp", asset) if "webp" in accepts else None
+        return _as(transform, "avif"), _as(transform, "webp") if "webp" in accepts else None
     if "webp" in accepts:
-        return _as(transform, "webp", asset), None
+        return _as(transform, "webp"), None
     if moves is not False:
-        return _as(
-            transform, "gif" if asset.content_type in ("image/gif", "image/webp") else "png", asset
-        ), None
+        return _as(transform, "gif" if asset.content_type in ("image/gif", "image/webp") else "png"), None
     see_through = asset.has_alpha
     if see_through is None:
         see_through = asset.content_type != "image/jpeg"
-    return _as(transform, "png" if see_through else "jpeg", asset), None
+    return _as(transform, "png" if see_through else "jpeg"), None
 
 
 def is_known(asset: Asset) -> bool:
-    """Whether everything is known that `choose` looks at: before that a choice is good for a moment only."""
+    """Whether everything is known that `formats` looks at: before that a choice is good for a moment only."""
     return asset.animated is not None and asset.has_alpha is not None
 
 
-def _as(transform: Transform, name: Format, asset: Asset) -> Transform:
-    """The transform in that format; the original itself where nothing else is asked and it is in it."""
-    if asset.content_type == f"image/{name}" and replace(transform, format=None, strip=True) == ORIGINAL:
-        return ORIGINAL
+def _as(transform: Transform, name: Format) -> Transform:
+    """The transform in that format. The original itself is never meant, though it may be in it: it may be
+    turned by EXIF, in other colours, or tell where it was taken."""
     return replace(transform, format=name, q=None if name in LOSSLESS else transform.q)

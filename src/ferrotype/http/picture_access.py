@@ -14,8 +14,9 @@ from ferrotype.http.asgi import Scope
 from ferrotype.http.picture_query import Query
 from ferrotype.net.signing import SIGNATURE, UrlSigner
 
-#: Signatures that are remembered to be good.
-REMEMBERED: Final = 8192
+#: Bytes of URLs whose signatures are remembered to be good, and what one takes beside its text.
+REMEMBERED_BYTES: Final = 4 * 1024 * 1024
+URL_BYTES: Final = 512
 
 
 class PictureAccess:
@@ -24,12 +25,14 @@ class PictureAccess:
     def __init__(
         self, access: Access, signer: UrlSigner, clock: Clock, transforms: Literal["any", "signed"] = "any"
     ) -> None:
-        """`transforms` `signed`: only presets and signed URLs may have a picture transformed."""
+        """`transforms` `signed`: only presets, signed URLs and callers with the API key may transform."""
         self._access = access
         self._signer = signer
         self._clock = clock
         self._only_signed = transforms == "signed"
-        self._good: LRUCache[tuple[str, bytes], int] = LRUCache(REMEMBERED)
+        self._good: LRUCache[tuple[str, bytes], int] = LRUCache(
+            REMEMBERED_BYTES, getsizeof=lambda name, _: len(name[1]) + URL_BYTES
+        )
 
     def seconds_left(self, scope: Scope, query: Query) -> float | None:
         """How long the signature of the URL is still good; None for a URL without one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ferrotype.domain.asset import Visibility
+from ferrotype.domain.states import AssetState
 from ferrotype.domain.transform import Transform
 from ferrotype.http import negotiation
 from ferrotype.http.asgi import Headers
@@ -25,6 +26,12 @@ class Choice:
     opened: Opened | None = None
 
     @property
+    def exists(self) -> bool:
+        """Whether it surely can be sent: it was opened, or it is an original with all its bytes."""
+        ready = self.found is not None and self.found.asset.state is AssetState.READY
+        return self.opened is not None or (self.transform is None and ready)
+
+    @property
     def private(self) -> bool:
         """Whether nobody but its reader may keep it."""
         return self.found is not None and self.found.asset.visibility is Visibility.PRIVATE
@@ -41,13 +48,13 @@ async def choose(found: Found, query: Query, headers: Headers, variants: Variant
     if query.transform.format != "auto":
         return choice(query.transform, query.freshness)
     asset = found.asset
-    best, meanwhile = negotiation.choose(query.transform, asset, negotiation.accepts_of(headers))
+    best, meanwhile = negotiation.formats(query.transform, asset, negotiation.accepts_of(headers))
     settled = Freshness.NEGOTIATED if negotiation.is_known(asset) else Freshness.INTERIM
-    if meanwhile is None or best.is_original:
+    if meanwhile is None:
         return choice(best, settled)
     if not variants.is_possible(asset.id, best):
         return choice(meanwhile, settled)
-    if opened := await variants.find(asset.id, best):
+    if opened := await variants.kept(asset.id, best):
         return choice(best, settled, opened)
     variants.make_later(found, best)
     return choice(meanwhile, Freshness.INTERIM)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final
-from urllib.parse import quote
 
 from ferrotype.domain.problems import MethodNotAllowed, Problem, RangeNotSatisfiable, Unauthorized
+from ferrotype.domain.transform import etag
 from ferrotype.http.asgi import Headers, Message, start
 from ferrotype.http.picture_query import Freshness
-from ferrotype.http.picture_url import EXTENSIONS
 
 ALLOW: Final = b"GET, HEAD, OPTIONS"
 ANY_ORIGIN: Final = (b"access-control-allow-origin", b"*")
+ANY_RESOURCE: Final = (b"cross-origin-resource-policy", b"cross-origin")
 #: Of every picture. Each header costs about 1 % of the speed of a memory hit: one more needs a reason.
 COMMON: Final[Headers] = [
     ANY_ORIGIN,
+    ANY_RESOURCE,
     (b"accept-ranges", b"bytes"),
     (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"cross-origin"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 ]
 VARY: Final = (b"vary", b"Accept")
@@ -28,6 +27,8 @@ VARY: Final = (b"vary", b"Accept")
 INTERIM_SECONDS: Final = 10
 #: Seconds that a browser keeps a private picture.
 PRIVATE_SECONDS: Final = 3600
+#: Seconds that the way to a store's own server may be kept.
+REDIRECT_SECONDS: Final = 300
 YEAR: Final = 31_536_000
 PREFLIGHT: Final = start(
     204,
@@ -37,13 +38,11 @@ PREFLIGHT: Final = start(
         (b"access-control-allow-methods", ALLOW),
         (
             b"access-control-allow-headers",
-            b"Authorization, If-Modified-Since, If-None-Match, If-Range, Range",
+            b"Authorization, If-Match, If-Modified-Since, If-None-Match, If-Range, Range",
         ),
         (b"access-control-max-age", b"86400"),
     ],
 )
-_UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f"*/:<>?\\|\u2028\u2029\u202a-\u202e\u2066-\u2069]+')
-MAX_NAME: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +81,24 @@ def made_at(asset_id: str) -> int:
     return int(asset_id[:8] + asset_id[9:13], 16) // 1000
 
 
-def describing(tag: bytes, cache_control: bytes, freshness: Freshness, modified: bytes | None) -> Headers:
-    """What 200, 206 and 304 say alike (RFC 9110, 15.4.5)."""
-    headers = [(b"etag", tag), (b"cache-control", cache_control)]
-    if modified is not None:
-        headers.append((b"last-modified", modified))
+def describe(
+    asset_id: str,
+    canonical: str,
+    caching: Caching,
+    freshness: Freshness,
+    *,
+    private: bool = False,
+    left: float | None = None,
+) -> Headers:
+    """What 200, 206 and 304 of a picture say alike (RFC 9110, 15.4.5), its tag first. Only an original has a
+    date: a variant's bytes may change with the configuration and with the server's version, which its tag
+    alone tells."""
+    headers = [
+        (b"etag", etag(asset_id, canonical).encode()),
+        (b"cache-control", caching.header(freshness, private=private, left=left)),
+    ]
+    if not canonical:
+        headers.append((b"last-modified", last_modified(asset_id)))
     if freshness in (Freshness.NEGOTIATED, Freshness.INTERIM):
         headers.append(VARY)
     return headers
@@ -101,38 +113,23 @@ def picture_headers(content_type: str, length: int | None, level: str) -> Header
     return headers
 
 
-def not_modified(describing: Headers) -> Message:
-    """The start of a 304."""
-    return start(304, [*describing, ANY_ORIGIN])
+def not_modified(told: Headers) -> Message:
+    """The start of a 304; `told` is what `describe` gives."""
+    return start(304, [*told, ANY_ORIGIN])
 
 
-def elsewhere(url: str) -> Message:
-    """The start of a 302 to where a store serves the picture itself. It may come to serve it elsewhere."""
+def redirect(url: str, left: float | None) -> Message:
+    """The start of a 302 to where a store serves the picture itself, for as long as that surely holds."""
+    seconds = REDIRECT_SECONDS if left is None else min(REDIRECT_SECONDS, left)
     headers = [
         (b"location", url.encode()),
-        (b"cache-control", b"public, max-age=300"),
+        (b"cache-control", b"public, max-age=%d" % seconds),
         (b"content-length", b"0"),
         (b"server-timing", b"redirect"),
         ANY_ORIGIN,
+        ANY_RESOURCE,
     ]
     return start(302, headers)
-
-
-def disposition(how: str, name: str, content_type: str) -> tuple[bytes, bytes]:
-    """`Content-Disposition` (RFC 6266): `how` is `inline` or `attachment`. The name is made safe for every
-    system, its extension is that of the bytes, and letters beyond ASCII go by RFC 8187."""
-    extension = EXTENSIONS.get(content_type, "bin")
-    stem = _UNSAFE.sub("_", name).strip(" .")[:MAX_NAME].rstrip(" .") or "picture"
-    head, dot, tail = stem.rpartition(".")
-    if dot and head and f"image/{tail.lower()}".replace("jpg", "jpeg") in EXTENSIONS:
-        stem = head
-    full = f"{stem}.{extension}"
-    value = (
-        f'{how}; filename="{full.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")}"'
-    )
-    if not full.isascii() or "%" in full:
-        value += f"; filename*=UTF-8''{quote(full, safe='')}"
-    return b"content-disposition", value.encode()
 
 
 def explaining(problem: Problem) -> Headers:

@@ -37,12 +37,12 @@ def facts(asset: Asset) -> dict[str, Any]:
     }
 
 
-async def send_info(scope: Scope, send: Send, asset: Asset) -> None:
-    """The facts as JSON. Until all are known nobody keeps them."""
+async def send_info(scope: Scope, send: Send, asset: Asset, left: float | None) -> None:
+    """The facts as JSON. Until all are known nobody keeps them; `left` is as for `Caching.header`."""
     data = json.dumps(facts(asset), ensure_ascii=False, separators=(",", ":")).encode()
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'.encode()
-    told: Headers = [(b"etag", tag), (b"cache-control", _cache_control(asset)), ANY_ORIGIN]
-    if Conditions(scope, tag).has_it():
+    told: Headers = [(b"etag", tag), (b"cache-control", _cache_control(asset, left)), ANY_ORIGIN]
+    if Conditions(scope, tag).has_it(exists=True):
         await send(start(304, told))
         await send(body(b""))
         return
@@ -55,8 +55,9 @@ async def send_info(scope: Scope, send: Send, asset: Asset) -> None:
     await send(body(b"" if scope["method"] == "HEAD" else data))
 
 
-def _cache_control(asset: Asset) -> bytes:
+def _cache_control(asset: Asset, left: float | None) -> bytes:
     if asset.visibility is Visibility.PRIVATE:
         return b"private, no-cache"
     complete = asset.state is AssetState.READY and asset.placeholder is not None
-    return b"public, max-age=%d" % KEPT if complete else b"no-store"
+    kept = KEPT if left is None else min(KEPT, left)
+    return b"public, max-age=%d" % kept if complete else b"no-store"

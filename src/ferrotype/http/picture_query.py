@@ -26,8 +26,11 @@ BUSTER: Final = "v"
 #: Parameters that change the answer and not the picture.
 OTHERS: Final = frozenset({DOWNLOAD, BUSTER}) | signing.NAMES
 MAX_QUERY: Final = 2048
-#: Queries that are remembered.
-REMEMBERED: Final = 8192
+#: Longest part of a parameter's name that a problem repeats.
+MAX_NAME: Final = 64
+#: Bytes of queries that are remembered, and what one takes beside its text.
+REMEMBERED_BYTES: Final = 4 * 1024 * 1024
+QUERY_BYTES: Final = 1024
 
 
 class Freshness(IntEnum):
@@ -67,7 +70,9 @@ class Queries:
 
     def __init__(self, known: Vocabulary) -> None:
         self._known = known
-        self._seen: LRUCache[bytes, Query] = LRUCache(REMEMBERED)
+        self._seen: LRUCache[bytes, Query] = LRUCache(
+            REMEMBERED_BYTES, getsizeof=lambda raw, _: 4 * len(raw) + QUERY_BYTES
+        )
         self._seen[b""] = Query()
 
     def read(self, raw: bytes) -> Query:
@@ -86,13 +91,16 @@ class Queries:
             raise InvalidField(
                 "The query is not in UTF-8 with everything else escaped.", field="query"
             ) from None
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidField(f"{name[:MAX_NAME]} is given twice.", field=name[:MAX_NAME])
         asked = [pair for pair in pairs if pair[0] not in OTHERS]
         transform = parse(asked, self._known)
-        names = {name for name, _ in asked}
         return Query(
             transform,
             transform.canonical(),
-            self._freshness(transform, names),
+            self._freshness(transform, set(names)),
             dict(pairs).get(DOWNLOAD),
             "preset" in names,
             pairs,

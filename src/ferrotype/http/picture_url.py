@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ferrotype.domain.ids import is_id
+from ferrotype.domain.media import EXTENSIONS
 from ferrotype.domain.problems import MethodNotAllowed, NotFound
 from ferrotype.http.asgi import Scope
 
@@ -12,18 +13,6 @@ PREFIX: Final = len("/images/")
 #: Where the id ends and the extension begins.
 SUFFIX: Final = PREFIX + 36
 INFO: Final = "/info"
-EXTENSIONS: Final = {
-    "image/apng": "png",
-    "image/avif": "avif",
-    "image/bmp": "bmp",
-    "image/gif": "gif",
-    "image/heic": "heic",
-    "image/jpeg": "jpg",
-    "image/jxl": "jxl",
-    "image/png": "png",
-    "image/tiff": "tif",
-    "image/webp": "webp",
-}
 KNOWN_SUFFIXES: Final = frozenset(
     f".{name}" for name in (*EXTENSIONS.values(), "apng", "jpeg", "jfif", "tiff")
 )

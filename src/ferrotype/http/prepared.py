@@ -8,21 +8,21 @@ from typing import Final
 from cachebox import LRUCache
 
 from ferrotype.domain.transform import etag
-from ferrotype.http.asgi import Headers, Message, Scope, body, start
+from ferrotype.http.asgi import Message, Scope, body, start
+from ferrotype.http.disposition import content_disposition, picture_name
 from ferrotype.http.negotiation import NONE, Accepts, accepts_of
 from ferrotype.http.picture_headers import (
     Caching,
-    describing,
-    disposition,
-    last_modified,
+    describe,
     not_modified,
     picture_headers,
 )
 from ferrotype.http.picture_query import Freshness, Query
 from ferrotype.storage.memory import Cached, MemoryCache
 
-#: Queries of assets that are remembered.
-REMEMBERED: Final = 8192
+#: Bytes of queries of assets that are remembered, and what one takes beside its text.
+REMEMBERED_BYTES: Final = 8 * 1024 * 1024
+NAME_BYTES: Final = 1024
 #: The level that the memory is called.
 MEMORY: Final = "memory"
 FIXED: Final = Freshness.FIXED
@@ -45,7 +45,7 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Named:
     """Where a query of an asset leads: a key of the memory cache by what the client reads, of `NONE` where
-    that does not matter. Who asks one that is not `plain` has to be looked at first."""
+    that does not matter. One that is not `plain` has a signature to be looked at first."""
 
     freshness: Freshness
     plain: bool
@@ -58,11 +58,13 @@ class Prepared:
     def __init__(self, cache: MemoryCache, caching: Caching) -> None:
         self.caching = caching
         self._cache = cache
-        self._names: LRUCache[tuple[str, bytes], Named] = LRUCache(REMEMBERED)
+        self._names: LRUCache[tuple[str, bytes], Named] = LRUCache(
+            REMEMBERED_BYTES, getsizeof=lambda name, _: 2 * len(name[1]) + NAME_BYTES
+        )
 
     def recall(self, scope: Scope, asset_id: str, *, plain: bool = False) -> tuple[Cached | None, Freshness]:
-        """The picture in memory that the query led to before; with `plain` only for a query that anybody may
-        ask."""
+        """The picture in memory that the query led to before; with `plain` only for a query without a
+        signature."""
         raw = scope["query_string"]
         if not raw:
             return self._cache.get(asset_id), FIXED
@@ -73,10 +75,8 @@ class Prepared:
         key = named.keys.get(accepts)
         return self._cache.get(key) if key else None, named.freshness
 
-    def remember(
-        self, scope: Scope, query: Query, cached: Cached, freshness: Freshness, *, plain: bool = True
-    ) -> None:
-        """Answer such requests from here on at once; those that are not `plain` after a look at who asks."""
+    def remember(self, scope: Scope, query: Query, cached: Cached, freshness: Freshness) -> None:
+        """Answer such requests from here on at once; signed ones after a look at the signature."""
         if query.download is not None or freshness is Freshness.INTERIM:
             return
         reply = cached.reply if isinstance(cached.reply, Reply) else Reply(cached)
@@ -84,31 +84,15 @@ class Prepared:
             told = describe(cached.asset_id, cached.transform, self.caching, freshness)
             headers = picture_headers(cached.content_type, len(cached.body), MEMORY)
             if cached.transform:
-                headers.append(disposition("inline", cached.asset_id, cached.content_type))
+                name = picture_name("", cached.asset_id, cached.content_type)
+                headers.append((b"content-disposition", content_disposition("inline", name).encode()))
             reply.not_modified[freshness] = not_modified(told)
             reply.ok[freshness] = start(200, [*told, *headers])
         cached.reply = reply
         raw = scope["query_string"]
         if raw:
-            name = cached.asset_id, raw
-            known: Named | None = self._names.get(name)
+            asked = cached.asset_id, raw
+            known: Named | None = self._names.get(asked)
             accepts = accepts_of(scope["headers"]) if freshness is NEGOTIATED else NONE
             keys = {**(known.keys if known else {}), accepts: cached.key}
-            self._names[name] = Named(freshness, plain, keys)
-
-
-def describe(
-    asset_id: str,
-    canonical: str,
-    caching: Caching,
-    freshness: Freshness,
-    *,
-    private: bool = False,
-    left: float | None = None,
-) -> Headers:
-    """What 200, 206 and 304 of a picture say alike. Only an original has a date: a variant's bytes may change
-    with the configuration and with the server's version, which its tag alone tells."""
-    tag = etag(asset_id, canonical).encode()
-    modified = None if canonical else last_modified(asset_id)
-    cache_control = caching.header(freshness, private=private, left=left)
-    return describing(tag, cache_control, freshness, modified)
+            self._names[asked] = Named(freshness, not query.signed, keys)

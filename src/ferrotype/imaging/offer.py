@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from ferrotype.domain.transform_query import Vocabulary
-from ferrotype.imaging.delivery_settings import DeliverySettings
 from ferrotype.imaging.marks import load_marks
 from ferrotype.imaging.presets import load_presets
 from ferrotype.imaging.watermark import Watermark
@@ -29,19 +28,14 @@ class Offer:
     marks: Mapping[str, Watermark]
 
 
-def load_offer(settings: DeliverySettings, toml: Mapping[str, Any], folder: Path = Path()) -> Offer:
-    """The offer of the tables `[presets]` and `[watermarks.NAME]`. Their files are relative to `folder`, that
-    of the configuration file; each is read, and each watermark drawn once.
+def load_offer(toml: Mapping[str, Any], bounds: Vocabulary, folder: Path = Path()) -> Offer:
+    """The offer within `bounds`, with what stands in the tables `[presets]` and `[watermarks.NAME]`. Files
+    are relative to `folder`, that of the configuration file; each is read, and each watermark drawn once.
 
     Raises ConfigError naming the table and the key at fault.
     """
     marks = load_marks(toml.get("watermarks", {}), folder)
     names = {name: f"{name}.{mark.fingerprint[:DIGITS]}" for name, mark in marks.items()}
-    vocabulary = Vocabulary(
-        max_side=settings.max_variant_side,
-        max_pixels=settings.max_variant_pixels,
-        watermarks=names,
-        sides=settings.image_sides,
-    )
+    vocabulary = replace(bounds, watermarks=names)
     presets = load_presets(toml.get("presets", {}), vocabulary)
     return Offer(replace(vocabulary, presets=presets), {names[name]: mark for name, mark in marks.items()})

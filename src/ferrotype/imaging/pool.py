@@ -7,11 +7,12 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from ferrotype.domain.clock import Clock, SystemClock
 from ferrotype.domain.problems import Overloaded
@@ -24,6 +25,23 @@ T = TypeVar("T")
 SMOOTHING: Final = 0.1
 FIRST_GUESS_S: Final = 0.05
 BACKGROUND_NICE: Final = 15
+#: Seconds after which a server that stops may be back.
+STOPPING_S: Final = 5
+
+
+class Seat:
+    """A place in a pool's queue."""
+
+    def __init__(self, submit: Callable[[Callable[[], Any]], Future[Any]]) -> None:
+        self._submit = submit
+        self.future: Future[Any] | None = None
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """What `call` gives, or its exception; once."""
+        assert self.future is None
+        self.future = self._submit(call)
+        found: T = await asyncio.wrap_future(self.future)
+        return found
 
 
 class ImagingPool:
@@ -43,6 +61,7 @@ class ImagingPool:
             self.threads, thread_name_prefix="imaging", initializer=_be_nice if background else None
         )
         self._lock = Lock()
+        self._closed = False
         self._pending = 0
         self._mean_s = FIRST_GUESS_S
 
@@ -55,10 +74,19 @@ class ImagingPool:
         """What `call` gives, or its exception.
 
         Cancelling takes a waiting call out of the queue; one that runs goes on to its end and keeps its
-        thread, and its result is dropped. Raises Overloaded with `retry_after` seconds when full, and
-        RuntimeError after `close`.
+        thread, and its result is dropped. Raises Overloaded with `retry_after` seconds when full, and after
+        `close`.
         """
+        with self.seat() as seat:
+            return await seat.run(partial(call, *args, **kwargs))
+
+    @contextmanager
+    def seat(self) -> Iterator[Seat]:
+        """A place in the queue, for one call, taken before what the call needs is fetched. Raises as `run`
+        does."""
         with self._lock:
+            if self._closed:
+                raise Overloaded("The server is stopping.", retry_after=STOPPING_S)
             if self._pending >= self.bound:
                 raise Overloaded(
                     f"{self._pending} pictures are being worked on or waiting.",
@@ -66,17 +94,26 @@ class ImagingPool:
                     retry_after=max(1, math.ceil(self._pending / self.threads * self._mean_s)),
                 )
             self._pending += 1
+        seat = Seat(self._submit)
         try:
-            future = self._executor.submit(self._timed, partial(call, *args, **kwargs))
-        except RuntimeError:
-            self._release()
-            raise
-        future.add_done_callback(self._release)
-        return await asyncio.wrap_future(future)
+            yield seat
+        finally:
+            if seat.future is None:
+                self._release()
+            else:
+                seat.future.add_done_callback(self._release)
 
     def close(self) -> None:
-        """Drop what waits and wait for what runs. Blocking: call it when the loop has nothing else to do."""
+        """Drop what waits and wait for what runs. Blocking."""
+        with self._lock:
+            self._closed = True
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        try:
+            return self._executor.submit(self._timed, call)
+        except RuntimeError:  # closed since the seat was taken
+            raise Overloaded("The server is stopping.", retry_after=STOPPING_S) from None
 
     def _timed(self, call: Callable[[], T]) -> T:
         started = self._clock.monotonic()

@@ -48,7 +48,8 @@ Delivery = Cached | File | Arrival
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A picture, and which level had it: `memory`, `shared`, `disk` or `arriving`."""
+    """A picture, and which level had it, as `Server-Timing` shows it: `memory`, `shared`, `disk`, `arriving`;
+    of a variant also `variants`, or `render` with how long that took."""
 
     delivery: Delivery
     level: str
@@ -105,6 +106,25 @@ class Deliver:
             task.add_done_callback(lambda _: self._opening.pop(asset_id))
         return await asyncio.shield(task)
 
+    async def source(self, found: Found) -> Path | bytes | Arrival:
+        """What a variant is made of: the file where there is one on this machine, so that its bytes are
+        nowhere else but where they are read. Raises as `open` does."""
+        check_arrived(found)
+        asset_id = found.asset.id
+        if cached := self._levels.get_here(asset_id):
+            return cached.body
+        if arrival := self._arrivals.get(asset_id):
+            return arrival
+        if path := self._local_path(found):
+            return path
+        match (await self.open(found)).delivery:
+            case Cached(body=body):
+                return body
+            case File(path=path):
+                return path
+            case Arrival() as arrival:
+                return arrival
+
     async def location(self, found: Found) -> str | None:
         """The URL at which a store serves the original itself, if one does and may."""
         for name, key in found.keys.items():
@@ -127,16 +147,32 @@ class Deliver:
 
     async def _open(self, found: Found) -> Opened:
         asset_id = found.asset.id
-        if delivery := await self._from_file(asset_id, self._spool.path(asset_id), stays=False):
+        delivery = await self._from_disk(found)
+        if delivery is None and found.asset.state is AssetState.READY:
+            # Since its row was read it may have gone from the spool to a store.
+            found = await self._find(asset_id)
+            delivery = await self._from_disk(found)
+        if delivery is not None:
             return Opened(delivery, "disk")
-        for name, key in found.keys.items():
-            if delivery := await self._from_file(asset_id, self._stores[name].local_path(key), stays=True):
-                return Opened(delivery, "disk")
         if kept := await self._levels.get_below(asset_id):
             return Opened(*kept)
         if found.asset.origin is not None:
             return Opened(self._arrivals.start(asset_id, found.asset.origin), "arriving")
         raise OriginUnavailable("The picture's bytes are not here yet.", retry_after=1)
+
+    async def _from_disk(self, found: Found) -> Cached | File | None:
+        asset_id = found.asset.id
+        if delivery := await self._from_file(asset_id, self._spool.path(asset_id), stays=False):
+            return delivery
+        for name, key in found.keys.items():
+            if delivery := await self._from_file(asset_id, self._stores[name].local_path(key), stays=True):
+                return delivery
+        return None
+
+    def _local_path(self, found: Found) -> Path | None:
+        places = [self._spool.path(found.asset.id)]
+        places += [self._stores[name].local_path(key) for name, key in found.keys.items()]
+        return next((path for path in places if path is not None), None)
 
     async def _from_file(self, asset_id: str, path: Path | None, *, stays: bool) -> Cached | File | None:
         """None when the file is not there, or is gone by now because a store has it."""

@@ -13,7 +13,6 @@ from typing import Final
 
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.generation import Generation
-from ferrotype.imaging.sniff import ACCEPTED
 
 #: Of a prompt in a name. With the number, the id of the asset and the extension a name stays well below the
 #: 255 bytes of Linux file systems, and the 143 of encrypted ones.
@@ -23,7 +22,6 @@ MAX_STEM_BYTES: Final = 200
 #: Digits of an asset's id behind names that would be the same; the last ones, which are random.
 SHORT: Final = 8
 
-EXTENSIONS: Final = {kind.content_type: kind.extension for kind in ACCEPTED}
 #: What Windows keeps for devices, whatever the extension.
 DEVICES: Final = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
@@ -32,11 +30,6 @@ DEVICES: Final = frozenset(
 FORBIDDEN: Final = frozenset('<>:"/\\|?*')
 #: Letters that show nothing: a name of them looks empty.
 FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0")
-
-
-def extension(content_type: str | None) -> str:
-    """What the file's name ends with, without a dot."""
-    return EXTENSIONS.get(content_type or "", "bin")
 
 
 def stems(assets: Iterable[Asset], generations: Mapping[str, Generation]) -> dict[str, str]:
@@ -75,10 +68,21 @@ def slug(text: str) -> str:
 
 def archive_name(wish: str | None, otherwise: str) -> str:
     """The archive's file name: the wish as far as every system takes it, else `otherwise`; with `.zip`."""
-    stem = "" if wish is None else _stem(wish)
+    stem = "" if wish is None else safe_stem(wish)
     if stem.lower().endswith(".zip"):
-        stem = _stem(stem[:-4])
+        stem = safe_stem(stem[:-4])
     return f"{stem or otherwise}.zip"
+
+
+def safe_stem(text: str) -> str:
+    """The text as far as every system takes it in a file's name, without an extension; empty when nothing is
+    left."""
+    kept = "".join(
+        " " if char in FORBIDDEN or unicodedata.category(char)[0] in "CZ" or char in FILLERS else char
+        for char in unicodedata.normalize("NFC", text)
+    )
+    stem = _cut(" ".join(kept.split()).strip(" ."), MAX_STEM_BYTES, MAX_STEM_BYTES).strip(" .")
+    return f"_{stem}" if stem.split(".")[0].rstrip().lower() in DEVICES else stem
 
 
 def _spellings(asset: Asset, generations: Mapping[str, Generation]) -> tuple[str, str, str]:
@@ -94,16 +98,6 @@ def _spellings(asset: Asset, generations: Mapping[str, Generation]) -> tuple[str
 def _key(name: str) -> str:
     """Equal for names that some file system takes for the same."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-
-
-def _stem(text: str) -> str:
-    """What stands before the extension, or nothing."""
-    kept = "".join(
-        " " if char in FORBIDDEN or unicodedata.category(char)[0] in "CZ" or char in FILLERS else char
-        for char in unicodedata.normalize("NFC", text)
-    )
-    stem = _cut(" ".join(kept.split()).strip(" ."), MAX_STEM_BYTES, MAX_STEM_BYTES).strip(" .")
-    return f"_{stem}" if stem.split(".")[0].rstrip().lower() in DEVICES else stem
 
 
 def _cut(text: str, chars: int, size: int) -> str:

@@ -37,7 +37,7 @@ def open_file(path: Path) -> Readable:
     return io.FileIO(path)
 
 
-class Picture:
+class PackedPicture:
     """`look` fills the fields; `size` is in bytes, `sha256` in hex. Close it in the end, whatever came."""
 
     def __init__(self, open_file: OpenFile = open_file) -> None:

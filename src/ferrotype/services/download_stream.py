@@ -18,13 +18,13 @@ from typing import Final
 
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.generation import Generation
+from ferrotype.domain.media import extension
 from ferrotype.domain.problems import Gone, NotFound, Problem
 from ferrotype.domain.states import AssetState
 from ferrotype.services import download_manifest as manifest
 from ferrotype.services.deliver import Deliver, File
 from ferrotype.services.download_manifest import LeftOut, Packed, Reason
-from ferrotype.services.download_names import extension
-from ferrotype.services.download_picture import CHUNK, OpenFile, Picture
+from ferrotype.services.download_picture import CHUNK, OpenFile, PackedPicture
 from ferrotype.services.zip_format import Member, ZipWriter, length_of
 from ferrotype.storage.arrivals import Arrival, OriginUnusable
 
@@ -78,7 +78,7 @@ class Download:
         writer, packed, left_out = ZipWriter(), list[Packed](), list(self.left_out)
         room = self.max_bytes
         for entry in self.entries:
-            picture = Picture(self.open_file)
+            picture = PackedPicture(self.open_file)
             try:
                 asset = await self._look(entry, picture, room)
                 room -= picture.size
@@ -101,7 +101,7 @@ class Download:
         for chunk in _grouped(writer.end()):
             yield chunk
 
-    async def _look(self, entry: Entry, picture: Picture, room: int) -> Asset:
+    async def _look(self, entry: Entry, picture: PackedPicture, room: int) -> Asset:
         """The asset as it is known now, its bytes open in `picture`. Waits for those that are on their way.
         Raises _Absent."""
         asset, path = entry.asset, entry.path

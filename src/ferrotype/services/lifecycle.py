@@ -41,7 +41,7 @@ class Lifecycle:
             assets.learn(tx, asset_id, visibility=visibility)
 
         await self._database.write(story)
-        self._levels.renew(asset_id)
+        self._levels.forget_in_memory(asset_id)
 
     async def delete(self, asset_id: str, account_id: str) -> datetime:
         """Serve it no more, in any size; when it was deleted, which may be long ago. The stores keep the

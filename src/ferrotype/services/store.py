@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from pathlib import Path
 from typing import Final
 
@@ -10,41 +11,45 @@ from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
+from ferrotype.domain.media import extension
 from ferrotype.domain.states import AssetState, JobState
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.services.journal import Journal
 from ferrotype.storage.base import Store
 from ferrotype.storage.spool import Spool
 
-EXTENSIONS: Final = {
-    "image/png": "png",
-    "image/apng": "png",
-    "image/jpeg": "jpg",
-    "image/webp": "webp",
-    "image/gif": "gif",
-    "image/avif": "avif",
-    "image/tiff": "tif",
-}
+#: Hex digits of a key that cannot be guessed.
+SECRET_DIGITS: Final = 24
 
 
-def store_key(asset: Asset) -> str:
-    """`2026/01/31/{asset id}.{ext}`: folders stay small and sort by day."""
-    extension = EXTENSIONS.get(asset.content_type or "", "bin")
-    return f"{asset.created_at:%Y/%m/%d}/{asset.id}.{extension}"
+def store_key(asset: Asset, secret: bytes) -> str:
+    """`2026/01/31/{asset id}-{digits}.{ext}`: folders stay small and sort by day. A store may be open to the
+    world, so the name of a picture must not follow from its URL here: the digits come from the `secret`."""
+    digits = hmac.digest(secret, asset.id.encode(), "sha256").hex()[:SECRET_DIGITS]
+    return f"{asset.created_at:%Y/%m/%d}/{asset.id}-{digits}.{extension(asset.content_type)}"
 
 
 class StoreCopy:
     """Handles jobs of the kind `store`."""
 
     def __init__(
-        self, database: Database, engine: Engine, spool: Spool, store: Store, journal: Journal, clock: Clock
+        self,
+        database: Database,
+        engine: Engine,
+        spool: Spool,
+        store: Store,
+        journal: Journal,
+        clock: Clock,
+        secret: bytes,
     ) -> None:
+        """`secret` is what makes keys unguessable."""
         self._database = database
         self._engine = engine
         self._spool = spool
         self._store = store
         self._journal = journal
         self._clock = clock
+        self._secret = secret
 
     async def __call__(self, lease: Lease) -> None:
         """Copy, confirm, then let the spool go. Every step may be done again after a crash."""
@@ -65,7 +70,7 @@ class StoreCopy:
         return assets.get(tx, asset_id), assets.copy_key(tx, asset_id, self._store.name)
 
     async def _copy(self, lease: Lease, asset: Asset, spooled: Path) -> None:
-        key = store_key(asset)
+        key = store_key(asset, self._secret)
         await self._store.put(key, spooled, content_type=asset.content_type or "", sha256=asset.sha256 or "")
 
         def story(tx: Transaction) -> None:

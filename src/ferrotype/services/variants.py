@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import Final
 
+import structlog
 from cachebox import LRUCache
 
 from ferrotype.domain.clock import Clock
@@ -24,21 +24,24 @@ from ferrotype.domain.transform import Transform
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.render import Rendered, render
 from ferrotype.imaging.settings import ImagingSettings
-from ferrotype.imaging.vips import Source
 from ferrotype.imaging.watermark import Watermark
 from ferrotype.net.telemetry import Telemetry
-from ferrotype.services.deliver import Deliver, File, Found, Opened
+from ferrotype.services.deliver import Deliver, Found, Opened
 from ferrotype.storage.arrivals import Arrival
 from ferrotype.storage.levels import Levels
-from ferrotype.storage.memory import Cached, cache_key
+from ferrotype.storage.memory import cache_key
 
 OPERATION: Final = "render"
 #: A picture that turned out broken is not tried again for so many seconds, however many ask.
 BROKEN_SECONDS: Final = 5.0
+#: What `make_later` tried is not tried again for so many seconds: some caches cannot keep it.
+AGAIN_SECONDS: Final = 600.0
 #: Transforms and pictures that are remembered to be impossible.
 REMEMBERED: Final = 4096
 #: Looks for a file that moves from the spool to its store meanwhile.
 MOVES: Final = 3
+
+log = structlog.get_logger(__name__)
 
 
 class Variants:
@@ -71,9 +74,11 @@ class Variants:
         self._later: dict[str, asyncio.Task[None]] = {}
         #: Why, and until when.
         self._broken: LRUCache[str, tuple[str, float]] = LRUCache(REMEMBERED)
-        self._impossible: LRUCache[str, str] = LRUCache(REMEMBERED)
+        self._impossible: LRUCache[str, bool] = LRUCache(REMEMBERED)
+        #: When what `make_later` tried may be tried again.
+        self._tried: LRUCache[str, float] = LRUCache(REMEMBERED)
 
-    async def find(self, asset_id: str, transform: Transform) -> Opened | None:
+    async def kept(self, asset_id: str, transform: Transform) -> Opened | None:
         """The variant, if a level has it."""
         found = await self._levels.get(asset_id, transform.canonical())
         return Opened(*found) if found else None
@@ -95,10 +100,13 @@ class Variants:
         return await asyncio.shield(task)
 
     def make_later(self, found: Found, transform: Transform) -> None:
-        """Have it made when nobody waits for the processor; not at all when many are in front. One that
-        cannot be made, or not be kept, counts as impossible from then on."""
+        """Have it made when nobody waits for the processor; not at all when many are in front, or when it was
+        tried a while ago and no level has it."""
         key = cache_key(found.asset.id, transform.canonical())
         if key in self._later or key in self._making:
+            return
+        until: float | None = self._tried.get(key)
+        if until is not None and self._clock.monotonic() < until:
             return
         task = asyncio.get_running_loop().create_task(self._make_later(found, transform, key))
         self._later[key] = task
@@ -126,14 +134,14 @@ class Variants:
 
     async def _make_later(self, found: Found, transform: Transform, key: str) -> None:
         try:
-            made = await self._make(found, transform, self._patient_pool)
-        except InvalidField as problem:
-            self._impossible[key] = problem.detail
+            await self._make(found, transform, self._patient_pool)
+        except InvalidField:
+            self._impossible[key] = True
         except Problem:
             return  # a moment's fault: the next request asks again
-        else:
-            if isinstance(made.delivery, Cached) and not self._levels.can_keep(len(made.delivery.body)):
-                self._impossible[key] = "no cache keeps it"
+        except Exception:
+            log.exception("a variant was not made", asset_id=found.asset.id)
+        self._tried[key] = self._clock.monotonic() + AGAIN_SECONDS
 
     async def _make(self, found: Found, transform: Transform, pool: ImagingPool) -> Opened:
         asset_id = found.asset.id
@@ -156,12 +164,15 @@ class Variants:
 
     async def _render(self, found: Found, transform: Transform, pool: ImagingPool) -> Rendered:
         for _ in range(MOVES):
-            source = await self._source(found)
-            work = partial(render, source, transform, self._limits, self._marks)
             try:
-                return await pool.run(work)
-            except FileNotFoundError:
-                continue  # it went from the spool to its store meanwhile
+                # The seat comes first, so that nothing is read for those that are refused.
+                with pool.seat() as seat:
+                    source = await self._deliver.source(found)
+                    if not isinstance(source, Arrival):
+                        return await seat.run(partial(render, source, transform, self._limits, self._marks))
+                await self._wait_for(source)
+            except FileNotFoundError:  # it went from the spool to its store meanwhile
+                found = await self._deliver.find(found.asset.id)
             except UnsupportedMedia as problem:
                 raise BrokenPicture(problem.detail) from problem
             except InvalidField as problem:
@@ -170,8 +181,8 @@ class Variants:
                 raise BrokenPicture(problem.detail, limit=problem.limit) from problem
         raise OriginUnavailable("The picture's bytes are moving.", retry_after=1)
 
-    async def _whole(self, arrival: Arrival) -> Source:
-        """As many may wait for what arrives as may wait for a thread."""
+    async def _wait_for(self, arrival: Arrival) -> None:
+        """Until the picture is whole. As many may wait for that as for a thread."""
         if self._waiting >= self._pool.bound:
             raise Overloaded(
                 f"{self._waiting} variants wait for pictures that arrive.",
@@ -180,17 +191,6 @@ class Variants:
             )
         self._waiting += 1
         try:
-            return (await arrival.finished()).path
+            await arrival.finished()
         finally:
             self._waiting -= 1
-
-    async def _source(self, found: Found) -> Source:
-        """All the bytes, or a file that has them. Waits for those that are on their way."""
-        opened = await self._deliver.open(found)
-        match opened.delivery:
-            case Arrival() as arrival:
-                return await self._whole(arrival)
-            case File(path=path):
-                return Path(path)
-            case Cached(body=body):
-                return body

@@ -53,10 +53,6 @@ class Levels:
         """A larger body never enters the memory."""
         return self._memory.max_object_bytes
 
-    def can_keep(self, size: int) -> bool:
-        """Whether a variant of so many bytes has a place to stay in here."""
-        return self._variants is not None or size <= self._memory.max_object_bytes
-
     def get_here(self, asset_id: str, transform: str = "") -> Cached | None:
         """The picture, if it is in memory."""
         return self._memory.get(cache_key(asset_id, transform))
@@ -89,8 +85,8 @@ class Levels:
             below.put_later(asset_id, transform, Picture(body, content_type))
         return self._memory.put(key, body, content_type)
 
-    def renew(self, asset_id: str) -> None:
-        """Let the memory forget an asset: what was prepared there for its next readers holds no more."""
+    def forget_in_memory(self, asset_id: str) -> None:
+        """Let the memory alone forget an asset: what was prepared there for readers holds no more."""
         self.changes += 1
         self._memory.forget(asset_id)
 

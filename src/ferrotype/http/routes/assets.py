@@ -139,7 +139,7 @@ async def sign(
     order: Annotated[SignOrder, Body()] = SignOrder(),  # noqa: B008
 ) -> JSONResponse:
     """Whoever holds the URL may load exactly that picture in exactly that form until it expires, also a
-    private one. How to sign without asking is in docs/API.md."""
+    private one. How to sign without asking is in docs/DELIVERY.md."""
     base_url = context.base_url(request)
     asset = await context.envelopes.asset(known(asset_id), context.account_id, base_url)
     if asset["deleted_at"] is not None:

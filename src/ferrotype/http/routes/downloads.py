@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Send
 
 from ferrotype.http.context import Context, context_of
+from ferrotype.http.disposition import content_disposition
 from ferrotype.http.routes.generations import known
 from ferrotype.http.schemas import problems
 from ferrotype.services.download_stream import Download
@@ -20,8 +20,6 @@ router = APIRouter(prefix="/v1", tags=["downloads"])
 
 Ctx = Annotated[Context, Depends(context_of)]
 ZIP: Final = "application/zip"
-#: What RFC 8187 lets stand as it is, beside letters and digits.
-PLAIN: Final = "!#$&+-.^_`|~"
 
 
 class Selection(BaseModel):
@@ -41,7 +39,7 @@ class Archive(StreamingResponse):
         self._chunks = download.chunks()
         self._head = head
         headers = {
-            "Content-Disposition": attachment(download.name),
+            "Content-Disposition": content_disposition("attachment", download.name),
             "Cache-Control": "private, no-store",
             "X-Content-Type-Options": "nosniff",
             "Accept-Ranges": "none",
@@ -87,11 +85,3 @@ async def generation(generation_id: str, request: Request, context: Ctx) -> Arch
 async def selection(wanted: Selection, context: Ctx) -> Archive:
     """These pictures and a `manifest.json` as one ZIP archive, streamed."""
     return Archive(await context.downloads.of_assets(wanted.ids, context.account_id, wanted.name))
-
-
-def attachment(name: str) -> str:
-    """The value of `Content-Disposition` (RFC 6266) for a file name: in ASCII for old clients, in full by RFC
-    8187 where that is not enough."""
-    plain = "".join(char if char.isascii() and char not in '"\\%' else "_" for char in name)
-    value = f'attachment; filename="{plain}"'
-    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe=PLAIN)}"

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from ferrotype.config import Settings, setting
 from ferrotype.domain.asset import Visibility
+from ferrotype.domain.transform_query import Vocabulary
 
 YEAR: Final = 365 * 24 * 3600
 
@@ -26,7 +27,8 @@ class DeliverySettings(Settings):
     )
     transforms: Literal["any", "signed"] = setting(
         "any",
-        "Who may have pictures transformed: `any`, or `signed`: then only presets and signed URLs may.",
+        "Who may have pictures transformed: `any`, or `signed`: then only presets, signed URLs and callers"
+        " with the API key may.",
     )
     max_variant_side: int = setting(8192, "Longest side that may be asked for, in pixels.", ge=1, le=65_535)
     max_variant_pixels: int = setting(
@@ -61,6 +63,13 @@ class DeliverySettings(Settings):
         " then answered with a 302 to it.",
         pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$",
     )
+
+    @property
+    def bounds(self) -> Vocabulary:
+        """What may be asked of pictures, before presets and watermarks."""
+        return Vocabulary(
+            max_side=self.max_variant_side, max_pixels=self.max_variant_pixels, sides=self.image_sides
+        )
 
     @field_validator("url_keys")
     @classmethod
