@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ferrotype.db import assets
+from ferrotype.domain.asset import Placeholder
 from ferrotype.domain.transform import Transform, etag
 from ferrotype.domain.transform_query import Vocabulary
 from ferrotype.imaging.settings import ImagingSettings
@@ -329,3 +330,14 @@ async def test_a_server_that_stops_says_so(world: World, client: Client) -> None
     world.pictures.pool.close()
     answer = await client.get(f"/images/{asset_id}?w=64")
     assert (answer.status, answer.json()["code"]) == (503, "overloaded")
+
+
+async def test_an_asset_of_which_all_is_known_is_read_once(world: World, client: Client) -> None:
+    made = Placeholder(thumbhash="1QcSHQ", color="#123456", data_uri="data:image/webp;base64,AA")
+    facts: dict[str, Any] = {"animated": False, "has_alpha": False, "placeholder": made}
+    settled, growing = await world.stored(PNG, **facts), await world.spooled(PNG, **facts)
+    for asset_id, reads in ((settled, 1), (growing, 3)):
+        before = world.database.reads
+        for width in (20, 30, 40):
+            assert (await client.get(f"/images/{asset_id}?w={width}&format=webp")).status == 200
+        assert world.database.reads == before + reads

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cachebox import LRUCache
+
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset, Visibility
@@ -21,6 +23,8 @@ from ferrotype.storage.memory import Cached
 from ferrotype.storage.spool import Spool
 
 UNKNOWN_TYPE = "application/octet-stream"
+#: Assets that need not be read again; one takes about 2 KB.
+REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,9 @@ class Deliver:
         self._spool = spool
         self._arrivals = arrivals
         self._stores = stores
+        #: Assets of which nothing more will be found out. What somebody decides of one counts as a change of
+        #: the levels, and this process alone serves its database.
+        self._settled: LRUCache[tuple[str, int], Found] = LRUCache(REMEMBERED)
         self._finding: dict[tuple[str, int], asyncio.Task[Found]] = {}
         self._opening: dict[str, asyncio.Task[Opened]] = {}
 
@@ -81,6 +88,9 @@ class Deliver:
         """
         # A reading that began before somebody changed an asset is not for those who ask after it.
         key = asset_id, self._levels.changes
+        known: Found | None = self._settled.get(key)
+        if known is not None:
+            return known
         task = self._finding.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._find(asset_id))
@@ -138,12 +148,16 @@ class Deliver:
             keys = {name: assets.copy_key(tx, asset_id, name) for name in self._stores}
             return assets.get(tx, asset_id), {name: key for name, key in keys.items() if key}
 
+        changes = self._levels.changes
         asset, keys = await self._database.read(story)
         if asset is None:
             raise NotFound("There is no such picture.")
         if asset.deleted_at is not None:
             raise Gone("This picture was deleted.")
-        return Found(asset, keys)
+        found = Found(asset, keys)
+        if keys and asset.placeholder is not None and asset.animated is not None:
+            self._settled[asset_id, changes] = found
+        return found
 
     async def _open(self, found: Found) -> Opened:
         asset_id = found.asset.id
