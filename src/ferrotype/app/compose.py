@@ -63,8 +63,10 @@ from ferrotype.services.janitor import Janitor
 from ferrotype.services.journal import Journal
 from ferrotype.services.lifecycle import Forget, Lifecycle
 from ferrotype.services.originals import Originals
+from ferrotype.services.purge import Purge
 from ferrotype.services.references import References
 from ferrotype.services.requests import Requests
+from ferrotype.services.retention import Retention
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
 from ferrotype.services.standing import Standings
@@ -183,6 +185,7 @@ class Ferrotype:
             self._remember,
             orders.store_starts,
             settings.delivery.visibility,
+            settings.retention,
         )
         references = References(database, self.uploads, self.http, settings.imaging.max_upload_bytes)
         copies = Copies(self.originals, self.pool)
@@ -194,7 +197,15 @@ class Ferrotype:
         )
         self.conclude = Conclude(database, engine, self.journal, clock)
         self.ingest = Ingest(
-            database, engine, self.spool, self.arrivals, self.journal, clock, orders, self._remember
+            database,
+            engine,
+            self.spool,
+            self.arrivals,
+            self.journal,
+            clock,
+            orders,
+            settings.retention,
+            self._remember,
         )
         self.arrive = Arrive(database, engine, self.arrivals, self.journal, clock, orders)
         self.envelopes = Envelopes(database, engine, self.journal, clock)
@@ -224,6 +235,8 @@ class Ferrotype:
             settings.catalogue.default_model,
             settings.engine.max_starts,
         )
+        self.lifecycle = Lifecycle(database, engine, self.levels, clock)
+        purge = Purge(database, engine, self.spool, self.stores, self.levels, clock)
         self.worker = Worker(
             engine,
             database,
@@ -237,6 +250,7 @@ class Ferrotype:
                     database, engine, self.originals, self.background_pool, self.journal, settings.imaging
                 ),
                 "forget": Forget(database, engine, self.levels),
+                "purge": purge,
             },
             clock,
             concurrency=sum(settings.engine.classes.values()) + 16,
@@ -244,7 +258,8 @@ class Ferrotype:
             retry_base=timedelta(seconds=settings.engine.retry_base_seconds),
             retry_cap=timedelta(seconds=settings.engine.retry_cap_seconds),
         )
-        self.janitor = Janitor(database, engine, clock, orders, settings.engine.keep_jobs_days)
+        retention = Retention(database, self.lifecycle, purge, clock, settings.retention)
+        self.janitor = Janitor(database, engine, clock, orders, settings.engine.keep_jobs_days, retention)
 
     def _build_http(self) -> None:
         settings = self.settings
@@ -272,7 +287,7 @@ class Ferrotype:
             cancel=Cancel(self.database, self.engine, self.conclude),
             uploads=self.uploads,
             downloads=Downloads(self.database, self.deliver, self.spool, self.stores, settings.downloads),
-            lifecycle=Lifecycle(self.database, self.engine, self.levels, self.clock),
+            lifecycle=self.lifecycle,
             signer=self.signer,
             vocabulary=offer.vocabulary,
             envelopes=self.envelopes,

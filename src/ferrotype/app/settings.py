@@ -18,7 +18,7 @@ from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
 from ferrotype.providers.connections import Connection, load_connections
 from ferrotype.providers.registry import KINDS
-from ferrotype.services.settings import DownloadSettings, RoutingSettings, ServiceSettings
+from ferrotype.services.settings import DownloadSettings, RetentionSettings, RoutingSettings, ServiceSettings
 from ferrotype.storage.settings import StorageSettings
 
 AREAS: Final[tuple[type[Settings], ...]] = (
@@ -30,6 +30,7 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     EngineSettings,
     CatalogueSettings,
     ServiceSettings,
+    RetentionSettings,
     RoutingSettings,
     ImagingSettings,
     NetSettings,
@@ -52,6 +53,7 @@ class AppSettings:
     engine: EngineSettings
     catalogue: CatalogueSettings
     orders: ServiceSettings
+    retention: RetentionSettings
     routing: RoutingSettings
     imaging: ImagingSettings
     net: NetSettings

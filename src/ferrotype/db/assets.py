@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, exists, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ferrotype.db.database import Transaction
@@ -33,6 +33,24 @@ _ADD_COPY: Final = {
 }
 _COPY_KEY: Final = select(copies.c.key).where(
     copies.c.asset_id == bindparam("asset"), copies.c.store == bindparam("in_store")
+)
+
+_REMOVE_COPIES: Final = delete(copies).where(copies.c.asset_id == bindparam("asset"))
+_EXPIRED: Final = (
+    _ROWS.where(
+        assets.c.deleted_at.is_(None),
+        assets.c.expires_at.is_not(None),
+        assets.c.expires_at <= bindparam("at"),
+    )
+    .order_by(assets.c.expires_at)
+    .limit(bindparam("most"))
+)
+_DELETED: Final = (
+    _ROWS.where(
+        assets.c.deleted_at.is_not(None), assets.c.purged_at.is_(None), assets.c.deleted_at <= bindparam("at")
+    )
+    .order_by(assets.c.deleted_at)
+    .limit(bindparam("most"))
 )
 
 
@@ -112,6 +130,21 @@ def copy_keys(tx: Transaction, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     return found
 
 
+def remove_copies(tx: Transaction, asset_id: str) -> None:
+    """Forget where the stores had it."""
+    tx.execute(_REMOVE_COPIES, {"asset": asset_id})
+
+
+def expired(tx: Transaction, at: datetime, limit: int) -> list[Asset]:
+    """Standing assets whose time has come, those first that have waited longest."""
+    return [_asset(row) for row in tx.execute(_EXPIRED, {"at": at, "most": limit})]
+
+
+def deleted_before(tx: Transaction, at: datetime, limit: int) -> list[Asset]:
+    """Assets that were deleted before a moment and whose bytes are still there."""
+    return [_asset(row) for row in tx.execute(_DELETED, {"at": at, "most": limit})]
+
+
 def _asset(row: Row[Any]) -> Asset:
     return Asset(
         id=row.id,
@@ -135,4 +168,6 @@ def _asset(row: Row[Any]) -> Asset:
         visibility=Visibility(row.visibility),
         created_at=row.created_at,
         deleted_at=row.deleted_at,
+        expires_at=row.expires_at,
+        purged_at=row.purged_at,
     )

@@ -223,8 +223,23 @@ assets = Table(
     Column("visibility", String(16), nullable=False, server_default="unlisted"),
     Column("created_at", Moment, nullable=False),
     Column("deleted_at", Moment),
+    Column("expires_at", Moment),
+    Column("purged_at", Moment),
     UniqueConstraint("generation_id", "index"),
     Index("ix_assets_account_id_id", "account_id", "id"),
+)
+#: The janitor reads these two: pictures whose time has come, and those whose bytes are still to go.
+Index(
+    "ix_assets_expiring",
+    assets.c.expires_at,
+    sqlite_where=text("deleted_at IS NULL AND expires_at IS NOT NULL"),
+    postgresql_where=text("deleted_at IS NULL AND expires_at IS NOT NULL"),
+)
+Index(
+    "ix_assets_deleted",
+    assets.c.deleted_at,
+    sqlite_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
+    postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
 )
 
 #: Where the durable copies are: one row per asset and store, written once the store has confirmed.

@@ -74,3 +74,5 @@ class Asset(BaseModel):
     visibility: Visibility = Visibility.UNLISTED
     created_at: datetime
     deleted_at: datetime | None = None
+    expires_at: datetime | None = None
+    purged_at: datetime | None = None

@@ -18,6 +18,7 @@ DEFAULT_CLASSES: Final[Mapping[str, int]] = {
     "store": 8,
     "enrich": 2,
     "forget": 4,
+    "purge": 2,
     "notify": 8,
 }
 #: A class that nobody configured runs one job at a time, so that no job waits for ever.

@@ -49,7 +49,9 @@ class AssetBody(BaseModel):
     credit: Credit | None
     visibility: Visibility
     created_at: str
-    deleted_at: str | None
+    expires_at: str | None = Field(description="When it will be deleted.")
+    deleted_at: str | None = Field(description="It can be restored until its bytes are gone.")
+    purged_at: str | None = Field(description="When its bytes were removed from every place.")
 
 
 class MetricsBody(BaseModel):

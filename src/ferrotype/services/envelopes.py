@@ -182,7 +182,9 @@ def asset_envelope(asset: Asset, base_url: str) -> Envelope:
         "credit": asset.credit.model_dump() if asset.credit else None,
         "visibility": asset.visibility.value,
         "created_at": rfc3339(asset.created_at),
+        "expires_at": _time(asset.expires_at),
         "deleted_at": _time(asset.deleted_at),
+        "purged_at": _time(asset.purged_at),
     }
 
 

@@ -22,7 +22,7 @@ from ferrotype.imaging.structure import is_whole
 from ferrotype.providers.base import Output
 from ferrotype.services import credits
 from ferrotype.services.journal import Journal
-from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.settings import RetentionSettings, ServiceSettings
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.spool import Spool
 
@@ -39,6 +39,7 @@ class Ingest:
         journal: Journal,
         clock: Clock,
         settings: ServiceSettings,
+        retention: RetentionSettings,
         remember: Callable[[str, bytes, str], None],
     ) -> None:
         self._database = database
@@ -48,6 +49,7 @@ class Ingest:
         self._journal = journal
         self._clock = clock
         self._settings = settings
+        self._retention = retention
         self._remember = remember
         self._forgetting: set[asyncio.Future[None]] = set()
 
@@ -56,7 +58,7 @@ class Ingest:
 
         Raises ProviderFailed when inline bytes are no image, Overloaded when the spool is full.
         """
-        index = int(lease.payload["first"]) + output.index
+        index, now = int(lease.payload["first"]) + output.index, self._clock.now()
         asset = Asset(
             id=new_id(),
             account_id=generation.account_id,
@@ -71,7 +73,8 @@ class Ingest:
             source_type=model.source_type,
             credit=output.credit,
             visibility=generation.visibility,
-            created_at=self._clock.now(),
+            created_at=now,
+            expires_at=self._retention.until(now, generation.tags),
         )
         return asset if output.data is None else await self._keep(asset, output.data)
 

@@ -1,4 +1,4 @@
-"""What is forgotten in time: outdated idempotency keys and the records of ended jobs."""
+"""What is forgotten in time: outdated idempotency keys, the records of ended jobs, pictures that expired."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ferrotype.db import generations
 from ferrotype.db.database import Database
 from ferrotype.domain.clock import Clock
 from ferrotype.engine.base import Engine
+from ferrotype.services.retention import Retention
 from ferrotype.services.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -29,11 +30,13 @@ class Janitor:
         clock: Clock,
         settings: ServiceSettings,
         keep_jobs_days: float,
+        retention: Retention,
     ) -> None:
         self._database = database
         self._engine = engine
         self._clock = clock
         self._settings = settings
+        self._retention = retention
         self._keep_jobs = timedelta(days=keep_jobs_days)
 
     async def clean(self) -> None:
@@ -44,6 +47,7 @@ class Janitor:
         jobs = await self._engine.purge(self._keep_jobs)
         if keys or jobs:
             log.info("cleaned up", idempotency_keys=keys, jobs=jobs)
+        await self._retention.clean()
 
     async def run(self) -> None:
         """Round after round, until canceled."""

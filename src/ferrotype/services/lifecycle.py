@@ -1,4 +1,4 @@
-"""What becomes of an asset after it was made: who may load it, and its deletion."""
+"""What becomes of an asset after it was made: who may load it, its deletion, its restoration."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from ferrotype.domain.clock import Clock
 from ferrotype.domain.problems import Gone, NotFound, Overloaded
 from ferrotype.domain.states import JobState
 from ferrotype.engine.base import Engine, Lease, NewJob
+from ferrotype.services.purge import KIND as PURGE
 from ferrotype.storage.base import NotForgotten
 from ferrotype.storage.levels import Levels
 
-#: Tries to tell a cache that is out of reach; with the engine's back-off that is days.
-FORGET_STARTS = 1_000
+#: Tries where a cache or a store is out of reach; with the engine's back-off that is days.
+STARTS = 1_000
 KIND = "forget"
 
 
@@ -43,29 +44,42 @@ class Lifecycle:
         await self._database.write(story)
         self._levels.forget_in_memory(asset_id)
 
-    async def delete(self, asset_id: str, account_id: str) -> datetime:
+    async def delete(self, asset_id: str, account_id: str, *, purge: bool = False) -> datetime:
         """Serve it no more, in any size; when it was deleted, which may be long ago. The stores keep the
-        original. Raises NotFound."""
+        original until it can no longer be restored, with `purge` no longer than it takes to remove it.
+
+        Raises NotFound.
+        """
         now = self._clock.now()
 
         def story(tx: Transaction) -> datetime:
             asset = _own(tx, asset_id, account_id)
-            if asset.deleted_at is not None:
-                return asset.deleted_at
-            assets.learn(tx, asset_id, deleted_at=now)
-            job = NewJob(
-                kind=KIND,
-                class_=KIND,
-                account_id=account_id,
-                payload={"asset_id": asset_id},
-                max_starts=FORGET_STARTS,
-            )
-            self._engine.enqueue(tx, job)
-            return now
+            if asset.deleted_at is None:
+                assets.learn(tx, asset_id, deleted_at=now)
+                self._engine.enqueue(tx, _job(KIND, asset))
+            if purge and asset.purged_at is None:
+                self._engine.enqueue(tx, _job(PURGE, asset))
+            return asset.deleted_at or now
 
         deleted_at = await self._database.write(story)
         self._levels.forget_here(asset_id)
         return deleted_at
+
+    async def restore(self, asset_id: str, account_id: str) -> None:
+        """Serve a deleted asset again; one that stands stays as it is. It expires no more.
+
+        Raises NotFound, or Gone when its bytes have been removed.
+        """
+
+        def story(tx: Transaction) -> None:
+            asset = _own(tx, asset_id, account_id)
+            if asset.purged_at is not None:
+                raise Gone(f"The bytes of asset {asset_id} have been removed.")
+            if asset.deleted_at is not None:
+                assets.learn(tx, asset_id, deleted_at=None, expires_at=None)
+
+        await self._database.write(story)
+        self._levels.remember(asset_id)
 
 
 class Forget:
@@ -85,6 +99,16 @@ class Forget:
         await self._database.write(
             lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED), durable=False
         )
+
+
+def _job(kind: str, asset: Asset) -> NewJob:
+    return NewJob(
+        kind=kind,
+        class_=kind,
+        account_id=asset.account_id,
+        payload={"asset_id": asset.id},
+        max_starts=STARTS,
+    )
 
 
 def _own(tx: Transaction, asset_id: str, account_id: str) -> Asset:

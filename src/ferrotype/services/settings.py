@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from ferrotype.config import Settings, setting
@@ -41,6 +43,36 @@ class DownloadSettings(Settings):
     max_download_bytes: int = setting(
         10_737_418_240, "Bytes of the pictures of one archive; it is streamed, and never on this disk.", ge=1
     )
+
+
+class RetentionSettings(Settings):
+    """How long pictures stay."""
+
+    area: ClassVar[str] = "retention"
+
+    keep_days: float | None = setting(
+        None, "Days that generated pictures stay before they are deleted; for good when not set.", gt=0
+    )
+    keep_uploads_days: float | None = setting(
+        None, "Days that uploaded pictures stay before they are deleted; for good when not set.", gt=0
+    )
+    keep_tagged_days: dict[str, float] = setting(
+        {},
+        "Days that pictures of orders with a tag stay, whatever `keep_days` says: `draft=7,preview=1`. Of"
+        " several tags the shortest time counts.",
+    )
+    restore_days: float = setting(
+        30.0, "Days in which a deleted picture can be restored; then its bytes are removed everywhere.", ge=0
+    )
+
+    def until(self, created_at: datetime, tags: Iterable[str] | None) -> datetime | None:
+        """When a picture is deleted, None for never; `tags` are those of its order, None for an upload."""
+        if tags is None:
+            days = self.keep_uploads_days
+        else:
+            tagged = [self.keep_tagged_days[tag] for tag in tags if tag in self.keep_tagged_days]
+            days = min(tagged) if tagged else self.keep_days
+        return None if days is None else created_at + timedelta(days=days)
 
 
 class RoutingSettings(Settings):

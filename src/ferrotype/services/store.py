@@ -58,7 +58,7 @@ class StoreCopy:
         spooled = self._spool.path(asset_id)
         if asset is not None and known is None and spooled is not None:
             await self._copy(lease, asset, spooled)
-        elif known is not None:
+        elif known is not None or (asset is not None and asset.purged_at is not None):
             await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
         else:
             error = {"detail": "The spool no longer has the bytes and no store ever got them."}

@@ -16,6 +16,7 @@ from ferrotype.engine.base import Engine, NewJob
 from ferrotype.imaging.inspect import ImageInfo, inspect
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.settings import ImagingSettings
+from ferrotype.services.settings import RetentionSettings
 from ferrotype.storage.spool import Spool
 
 
@@ -41,6 +42,7 @@ class Uploads:
         remember: Callable[[str, bytes, str], None],
         store_starts: int,
         default_visibility: Visibility,
+        retention: RetentionSettings,
     ) -> None:
         self._database = database
         self._engine = engine
@@ -51,6 +53,7 @@ class Uploads:
         self._remember = remember
         self._store_starts = store_starts
         self._default_visibility = default_visibility
+        self._retention = retention
 
     async def __call__(
         self, data: bytes, account_id: str, *, field: str = "file", visibility: Visibility | None = None
@@ -65,7 +68,7 @@ class Uploads:
 
     async def keep(self, checked: Checked, account_id: str, visibility: Visibility | None = None) -> Asset:
         """Make the asset."""
-        data, info = checked.data, checked.info
+        data, info, now = checked.data, checked.info, self._clock.now()
         asset = Asset(
             id=new_id(),
             account_id=account_id,
@@ -78,7 +81,8 @@ class Uploads:
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             visibility=visibility or self._default_visibility,
-            created_at=self._clock.now(),
+            created_at=now,
+            expires_at=self._retention.until(now, None),
         )
         await self._spool.write(asset.id, data)
         self._remember(asset.id, data, info.content_type)

@@ -100,6 +100,11 @@ class Levels:
         self._forgotten.move_to_end(asset_id)
         self._memory.forget(asset_id)
 
+    def remember(self, asset_id: str) -> None:
+        """Keep pictures of an asset again that was forgotten here."""
+        self.changes += 1
+        self._forgotten.pop(asset_id, None)
+
     async def forget(self, asset_id: str) -> None:
         """Let go of an asset's original and of all its variants, in every level. It stays forgotten for
         `FORGOTTEN_SECONDS`: nothing that began before brings a part of it back.

@@ -100,10 +100,27 @@ async def change(asset_id: str, change: Change, request: Request, context: Ctx) 
 
 
 @router.delete("/{asset_id}", summary="Delete an asset", status_code=204, responses=problems(401, 404))
-async def delete(asset_id: str, context: Ctx) -> Response:
+async def delete(
+    asset_id: str,
+    context: Ctx,
+    purge: Annotated[
+        bool, Query(description="Remove its bytes as soon as possible; it cannot be restored.")
+    ] = False,
+) -> Response:
     """From here on its URL answers 410, in every size, and no order can use it. Again is no error."""
-    await context.lifecycle.delete(known(asset_id), context.account_id)
+    await context.lifecycle.delete(known(asset_id), context.account_id, purge=purge)
     return Response(status_code=204)
+
+
+@router.post(
+    "/{asset_id}/restore",
+    summary="Restore a deleted asset",
+    responses={200: {"model": AssetBody}, **problems(401, 404, 410)},
+)
+async def restore(asset_id: str, request: Request, context: Ctx) -> JSONResponse:
+    """Serve it again, at its old URL, as long as its bytes are there (`FERROTYPE_RESTORE_DAYS`)."""
+    await context.lifecycle.restore(known(asset_id), context.account_id)
+    return await show(asset_id, request, context)
 
 
 class SignOrder(BaseModel):

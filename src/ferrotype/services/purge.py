@@ -1,0 +1,76 @@
+"""The story of a purge: the bytes of a deleted picture leave every place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ferrotype.db import assets
+from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.asset import Asset
+from ferrotype.domain.clock import Clock
+from ferrotype.domain.problems import Overloaded
+from ferrotype.domain.states import AssetState, JobState
+from ferrotype.engine.base import Engine, Lease
+from ferrotype.storage.base import NotForgotten, Store
+from ferrotype.storage.levels import Levels
+from ferrotype.storage.spool import Spool
+
+KIND = "purge"
+
+
+class Purge:
+    """Handles jobs of the kind `purge`."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        spool: Spool,
+        stores: Mapping[str, Store],
+        levels: Levels,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._spool = spool
+        self._stores = stores
+        self._levels = levels
+        self._clock = clock
+
+    async def __call__(self, lease: Lease) -> None:
+        """Every step may be done again. Raises what `purge` raises."""
+        await self.purge(str(lease.payload["asset_id"]))
+        await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
+
+    async def purge(self, asset_id: str) -> None:
+        """Remove the bytes of a deleted asset from the stores, the spool and the caches; its row stays and
+        says so. One that was restored meanwhile stays as it is.
+
+        Raises Overloaded while its copy is still being made, or a store is not configured or out of reach.
+        """
+        asset, keys = await self._database.read(lambda tx: _load(tx, asset_id))
+        if asset is None or asset.deleted_at is None or asset.purged_at is not None:
+            return
+        if asset.state is AssetState.ARRIVING or (asset.state is AssetState.READY and not keys):
+            raise Overloaded(f"The copy of asset {asset_id} is still being made.", retry_after=5)
+        for name, key in keys.items():
+            store = self._stores.get(name)
+            if store is None:
+                raise Overloaded(f"The store {name}, which has asset {asset_id}, is not configured.")
+            await store.delete(key)
+        await self._spool.remove(asset_id)
+        try:
+            await self._levels.forget(asset_id)
+        except NotForgotten as error:
+            raise Overloaded(f"A cache could not be told to forget: {error}", retry_after=1) from error
+        now = self._clock.now()
+
+        def story(tx: Transaction) -> None:
+            assets.remove_copies(tx, asset_id)
+            assets.learn(tx, asset_id, purged_at=now, origin=None, placeholder=None)
+
+        await self._database.write(story)
+
+
+def _load(tx: Transaction, asset_id: str) -> tuple[Asset | None, dict[str, str]]:
+    return assets.get(tx, asset_id), assets.copy_keys(tx, [asset_id]).get(asset_id, {})
