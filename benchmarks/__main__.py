@@ -8,17 +8,24 @@ import time
 
 import uvloop
 
-from benchmarks import batch, chaos, exists_to_served, memory_hit, prescale, submit_to_provider
+from benchmarks import batch, chaos, exists_to_served, prescale, submit_to_provider
+from benchmarks.delivery import cold, crowd, hits, levels, soak
 from benchmarks.report import Others, console, load, render, save, show
 
 BENCHMARKS = {
     "exists_to_served": exists_to_served.measure,
     "submit_to_provider": submit_to_provider.measure,
     "batch": batch.measure,
-    "memory_hit": memory_hit.measure,
     "prescale": prescale.measure,
+    "delivery_hits": hits.measure,
+    "delivery_levels": levels.measure,
+    "delivery_cold": cold.measure,
+    "delivery_crowd": crowd.measure,
+    "delivery_soak": soak.measure,
     "chaos": chaos.measure,
 }
+#: Several by one word.
+GROUPS = {"delivery": [name for name in BENCHMARKS if name.startswith("delivery_")]}
 #: Above this the machine is busy with something else and figures mean little.
 QUIET = 0.7
 
@@ -26,9 +33,14 @@ QUIET = 0.7
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*BENCHMARKS, []], metavar="name", help=", ".join(BENCHMARKS)
+        "names",
+        nargs="*",
+        choices=[*BENCHMARKS, *GROUPS, []],
+        metavar="name",
+        help=", ".join([*BENCHMARKS, *GROUPS]),
     )
-    names = parser.parse_args().names or list(BENCHMARKS)
+    asked = parser.parse_args().names or list(BENCHMARKS)
+    names = list(dict.fromkeys(each for name in asked for each in GROUPS.get(name, [name])))
     before = load()
     if before > QUIET:
         console.print(f"[yellow]The machine is busy (load {before}): take these figures with care.[/]")

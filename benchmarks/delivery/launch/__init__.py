@@ -1,0 +1,1 @@
+"""Applications that a benchmark of delivery starts as processes."""
