@@ -204,7 +204,7 @@ async def test_a_store_that_serves_by_itself_is_named(world: World) -> None:
         answer = await client.request(method, f"/images/{stored}.png", headers={"Range": "bytes=0-9"})
         assert (answer.status, answer.body) == (302, b"")
         assert answer.headers["location"] == f"https://cdn.example/pictures/2026/01/31/{stored}.png"
-        assert answer.headers["cache-control"] == "public, max-age=300"
+        assert answer.headers["cache-control"] == "public, max-age=30"
         assert answer.headers["access-control-allow-origin"] == "*"
     assert (await client.get(f"/images/{waiting}")).body == PNG
     assert (await client.get(f"/images/{hidden}", headers=BEARER)).body == PNG

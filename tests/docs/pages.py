@@ -12,6 +12,8 @@ from ferrotype.http.delivery_settings import DeliverySettings
 from ferrotype.imaging.marks import MarkSettings
 from ferrotype.imaging.presets import BUILT_IN
 from ferrotype.providers.registry import KINDS
+from ferrotype.storage.registry import STORE_KINDS
+from ferrotype.storage.store_settings import DiskStoreSettings, GcsSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -50,6 +52,8 @@ def configuration() -> str:
                 lines.append(f"| `{item.env}` | `{item.name}` | {default(item.default)} | {text} |")
         if area is DeliverySettings:
             lines += [*presets(), *watermarks()]
+        if area is GcsSettings:
+            lines += stores()
     return "\n".join(lines) + "\n"
 
 
@@ -106,6 +110,25 @@ def watermarks() -> list[str]:
         *(
             f"| `{item.name}` | {default(item.default)} | {item.description} |"
             for item in MarkSettings.declared()
+        ),
+    ]
+
+
+def stores() -> list[str]:
+    """What a store with a name of its own is made of."""
+    return [
+        "",
+        "## [stores.NAME]",
+        "",
+        "More stores, of any kind, under names of your own ([STORES.md](STORES.md)). `kind` is one of",
+        f"{', '.join(f'`{kind}`' for kind in STORE_KINDS)}; the other keys are those of the kind's own table",
+        "above, and `${VARIABLE}` in a value is replaced by the environment's. For `disk` they are:",
+        "",
+        "| key | default | meaning |",
+        "| --- | --- | --- |",
+        *(
+            f"| `{item.name}` | {default(item.default)} | {item.description} |"
+            for item in DiskStoreSettings.declared()
         ),
     ]
 

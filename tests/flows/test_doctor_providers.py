@@ -59,4 +59,5 @@ async def test_doctor_tells_right_keys_from_wrong_ones(tmp_path: Path) -> None:
 
 
 def test_every_simulator_is_a_command() -> None:
-    assert set(NAMES) | {"comfyui"} == set(SIMULATORS)
+    stores = {"cloudinary", "gcs"}
+    assert set(NAMES) | {"comfyui"} | stores == set(SIMULATORS)

@@ -117,7 +117,7 @@ async def test_a_store_that_cannot_be_asked_is_asked_again(
         raise OSError("the disk is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(client.app.store, "delete", down)
+        patch.setattr(client.app.stores.primary, "delete", down)
         await client.app.janitor.clean()
         assert (await client.get(f"/v1/assets/{asset_id}")).json["purged_at"] is None
     await client.app.janitor.clean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -12,6 +13,8 @@ import pytest
 from ferrotype.domain.problems import NotFound, Overloaded
 from ferrotype.storage.base import Store
 from ferrotype.storage.disk import CHUNK, DiskStore, WrongBytes
+from tests.storage.conftest import gcs_store
+from tests.storage.seaweed import Seaweed
 
 BODY = os.urandom(CHUNK + 1000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -37,11 +40,21 @@ def no_links(source: Path, target: Path) -> None:
     raise OSError(errno.EXDEV, "another file system")
 
 
-@pytest.fixture(params=["disk with links", "disk with copies"])
+@pytest.fixture(params=["disk with links", "disk with copies", "s3", "gcs", "cloudinary"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "disk with links":
-        return DiskStore(tmp_path / "store")
-    return DiskStore(tmp_path / "store", link=no_links)
+    match request.param:
+        case "disk with links":
+            return DiskStore(tmp_path / "store")
+        case "disk with copies":
+            return DiskStore(tmp_path / "store", link=no_links)
+        case "s3":
+            server: Seaweed = request.getfixturevalue("s3_server")
+            return server.store()
+        case "cloudinary":
+            made: Store = request.getfixturevalue("cloudinary_store")
+            return made
+        case _:
+            return gcs_store(request.getfixturevalue("gcs_sim"))
 
 
 @pytest.fixture
@@ -76,7 +89,18 @@ async def test_putting_twice_is_harmless(store: Store, source: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(0, 1), (10, 20), (CHUNK - 1, CHUNK + 1), (len(BODY) - 5, None), (5, 5), (0, 10**9)]
+    ("start", "end"),
+    [
+        (0, 1),
+        (10, 20),
+        (CHUNK - 1, CHUNK + 1),
+        (len(BODY) - 5, None),
+        (5, 5),
+        (7, 3),
+        (0, 10**9),
+        (len(BODY), None),
+        (len(BODY), len(BODY) + 1),
+    ],
 )
 async def test_a_part_of_it(store: Store, source: Path, start: int, end: int | None) -> None:
     await store.put(KEY, source, content_type="image/png", sha256=SHA256)
@@ -86,8 +110,9 @@ async def test_a_part_of_it(store: Store, source: Path, start: int, end: int | N
 async def test_an_absent_key(store: Store) -> None:
     assert await store.size(KEY) is None
     assert store.local_path(KEY) is None
-    with pytest.raises(NotFound):
-        await read(store, KEY)
+    for start, end in ((0, None), (0, 10), (3, None), (5, 5)):
+        with pytest.raises(NotFound):
+            await read(store, KEY, start, end)
     await store.delete(KEY)
 
 
@@ -112,6 +137,46 @@ async def test_a_key_never_leaves_the_store(store: Store, source: Path, tmp_path
     with pytest.raises(NotFound):
         await store.delete(key)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+async def test_an_empty_file(store: Store, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    await store.put(KEY, empty, content_type="image/png", sha256=hashlib.sha256().hexdigest())
+    assert await store.size(KEY) == 0
+    assert await read(store, KEY) == b""
+
+
+async def test_another_picture_under_the_key_is_replaced(store: Store, source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(BODY[::-1])
+    sha256 = hashlib.sha256(BODY[::-1]).hexdigest()
+    await store.put(KEY, other, content_type="image/png", sha256=sha256)
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert await read(store, KEY) == BODY
+
+
+async def test_many_at_once(store: Store, source: Path) -> None:
+    """Of one key and of several: whatever order they end in, all have the picture."""
+    keys = [KEY, KEY, KEY, "a.png", "b/c.png"]
+    await asyncio.gather(*(store.put(key, source, content_type="image/png", sha256=SHA256) for key in keys))
+    assert [await read(store, key) for key in set(keys)] == [BODY] * 3
+
+
+async def test_it_is_well(store: Store, source: Path) -> None:
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    health = await store.health()
+    assert health.ok
+    assert health.mend == ""
+    assert await read(store, KEY) == BODY
+
+
+async def test_a_reader_may_leave(store: Store, source: Path) -> None:
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    reading = store.open(KEY)
+    assert BODY.startswith(await anext(reading))
+    await reading.aclose()  # type: ignore[attr-defined]
+    assert await read(store, KEY) == BODY
 
 
 async def test_a_missing_source_is_said(store: Store, tmp_path: Path) -> None:
@@ -155,3 +220,15 @@ async def test_a_nearly_full_disk_takes_links_and_no_copies(tmp_path: Path, sour
     linking = DiskStore(tmp_path / "links", min_free_bytes=1, free=free)
     await linking.put(KEY, source, content_type="image/png", sha256=SHA256)
     assert await linking.size(KEY) == len(BODY)
+
+
+async def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    (tmp_path / "store").rmdir()
+    health = await store.health()
+    assert not health.ok
+    assert str(tmp_path) in health.detail
+    assert health.mend
+    full = DiskStore(tmp_path / "full", min_free_bytes=2, free=lambda _: 1)
+    assert not (await full.health()).ok
+    assert list((tmp_path / "full").iterdir()) == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import socket
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,7 @@ from ferrotype.services.cancel import Cancel
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.copies import Copies
 from ferrotype.services.credits import Accounts
-from ferrotype.services.deliver import Deliver
+from ferrotype.services.deliver import STORE, Deliver
 from ferrotype.services.downloads import Downloads
 from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
@@ -75,8 +76,8 @@ from ferrotype.services.uploads import Uploads
 from ferrotype.services.variants import Variants
 from ferrotype.services.waiting import Waiting
 from ferrotype.storage.arrivals import Arrivals
-from ferrotype.storage.base import Store
-from ferrotype.storage.disk import DiskStore
+from ferrotype.storage.base import LevelHealth
+from ferrotype.storage.registry import open_stores
 from ferrotype.storage.spool import Spool
 from ferrotype.workers.loop import Worker
 
@@ -84,6 +85,8 @@ log = structlog.get_logger(__name__)
 
 
 HEALTH_SECONDS: Final = 2.0
+#: Seconds that a look at a store is good for.
+STORE_HEALTH_SECONDS: Final = 60.0
 
 
 class Ferrotype:
@@ -95,6 +98,7 @@ class Ferrotype:
         self.folder = DataFolder(settings.data_dir)
         self.catalogue = load_catalogue(settings.catalogue).served(partial(lacks, settings.connections))
         self._background: list[asyncio.Task[None]] = []
+        self._stores_health: dict[str, tuple[float, LevelHealth]] = {}
         self._started = False
 
     async def start(self) -> None:
@@ -125,7 +129,7 @@ class Ferrotype:
         self._build_storage()
         self._build_services()
         self._build_http()
-        await tidy_spool(self.database, self.spool, self.store)
+        await tidy_spool(self.database, self.spool, recover=True)
         rescued = await self.engine.rescue(abandoned=True)
         if rescued:
             log.info("unfinished jobs of an earlier process are resumed", jobs=len(rescued))
@@ -148,12 +152,9 @@ class Ferrotype:
         self.spool = Spool(
             settings.data_dir / "spool", storage.spool_max_bytes, min_free_bytes=storage.min_free_disk_bytes
         )
-        self.store: Store = DiskStore(
-            settings.data_dir / "assets",
-            min_free_bytes=storage.min_free_disk_bytes,
-            public_base=settings.delivery.disk_public_url,
+        self.stores = open_stores(
+            settings.stores, storage, settings.data_dir / "assets", settings.delivery.disk_public_url
         )
-        self.stores: Mapping[str, Store] = {self.store.name: self.store}
         self.caches = Caches(storage, settings.data_dir, self.clock, self.telemetry)
         self.levels = self.caches.levels
         self.telemetry.gauge("spool_bytes", lambda: float(self.spool.usage.bytes))
@@ -174,7 +175,7 @@ class Ferrotype:
         orders = settings.orders
         self.bus = MemoryEventBus()
         self.journal = Journal(self.bus, clock)
-        self.originals = Originals(database, self.spool, self.stores)
+        self.originals = Originals(database, self.spool, self.stores.by_name)
         self.uploads = Uploads(
             database,
             engine,
@@ -236,7 +237,7 @@ class Ferrotype:
             settings.engine.max_starts,
         )
         self.lifecycle = Lifecycle(database, engine, self.levels, clock)
-        purge = Purge(database, engine, self.spool, self.stores, self.levels, clock)
+        self.purge = Purge(database, engine, self.spool, self.stores.by_name, self.levels, clock)
         self.worker = Worker(
             engine,
             database,
@@ -244,13 +245,20 @@ class Ferrotype:
                 "generate": run,
                 "arrive": self.arrive,
                 "store": StoreCopy(
-                    database, engine, self.spool, self.store, self.journal, clock, self.secret
+                    database,
+                    engine,
+                    self.spool,
+                    self.originals,
+                    self.stores,
+                    self.journal,
+                    clock,
+                    self.secret,
                 ),
                 "enrich": Enrich(
                     database, engine, self.originals, self.background_pool, self.journal, settings.imaging
                 ),
                 "forget": Forget(database, engine, self.levels),
-                "purge": purge,
+                "purge": self.purge,
             },
             clock,
             concurrency=sum(settings.engine.classes.values()) + 16,
@@ -258,13 +266,15 @@ class Ferrotype:
             retry_base=timedelta(seconds=settings.engine.retry_base_seconds),
             retry_cap=timedelta(seconds=settings.engine.retry_cap_seconds),
         )
-        retention = Retention(database, self.lifecycle, purge, clock, settings.retention)
-        self.janitor = Janitor(database, engine, clock, orders, settings.engine.keep_jobs_days, retention)
+        retention = Retention(database, self.lifecycle, self.purge, clock, settings.retention)
+        self.janitor = Janitor(
+            database, engine, clock, orders, settings.engine.keep_jobs_days, retention, self.spool
+        )
 
     def _build_http(self) -> None:
         settings = self.settings
         delivery, offer = settings.delivery, settings.offer
-        self.deliver = Deliver(self.database, self.levels, self.spool, self.stores, self.arrivals)
+        self.deliver = Deliver(self.database, self.levels, self.spool, self.stores.by_name, self.arrivals)
         self.variants = Variants(
             self.deliver,
             self.levels,
@@ -286,7 +296,9 @@ class Ferrotype:
             admit=self.admit,
             cancel=Cancel(self.database, self.engine, self.conclude),
             uploads=self.uploads,
-            downloads=Downloads(self.database, self.deliver, self.spool, self.stores, settings.downloads),
+            downloads=Downloads(
+                self.database, self.deliver, self.spool, self.stores.by_name, settings.downloads
+            ),
             lifecycle=self.lifecycle,
             signer=self.signer,
             vocabulary=offer.vocabulary,
@@ -326,6 +338,8 @@ class Ferrotype:
         await self.arrivals.close()
         for provider in self.providers.values():
             await provider.close()
+        for store in self.stores.by_name.values():
+            await store.close()
         await self.http.close()
         await self.variants.close()
         pools = self.pool, self.background_pool, self.variant_pool, self.patient_pool
@@ -352,10 +366,22 @@ class Ferrotype:
         free = shutil.disk_usage(self.settings.data_dir).free
         enough = self.settings.storage.min_free_disk_bytes
         checks["disk"] = {"ok": free > enough, "free_bytes": free, "min_free_bytes": enough}
+        for name in self.stores.written:
+            well = await self._store_health(name)
+            checks[f"store:{name}"] = {"ok": well.ok, "detail": well.detail, "required": False}
         healths = await asyncio.gather(*(self._health(provider) for provider in self.providers.values()))
         for name, health in zip(self.providers, healths, strict=True):
             checks[f"provider:{name}"] = {"ok": health.ok, "detail": health.detail, "required": False}
         return checks
+
+    async def _store_health(self, name: str) -> LevelHealth:
+        """Looked at once in a while: each look writes, reads and deletes an object."""
+        looked_at, well = self._stores_health.get(name, (-math.inf, None))
+        now = self.clock.monotonic()
+        if well is None or now - looked_at > STORE_HEALTH_SECONDS:
+            well = await self.stores.by_name[name].health()
+            self._stores_health[name] = now, well
+        return well
 
     async def _health(self, provider: Provider) -> Health:
         """Bounded: a provider that hangs must not make this server look ill."""
@@ -368,11 +394,18 @@ class Ferrotype:
         self.levels.put(asset_id, "", body, content_type)
 
     def _fetch(self, origin: Origin) -> AbstractAsyncContextManager[Incoming]:
+        if origin.provider.startswith(STORE):
+            return self._fetch_stored(origin.provider.removeprefix(STORE), origin.url)
         provider = self.providers.get(origin.provider)
         if provider is None:
             raise OriginUnavailable(f"The provider {origin.provider} is no longer configured.")
         wanted = provider.fetch_request(origin)
         return self.http.get(wanted.url, headers=wanted.headers, trusted=wanted.trusted, tls=wanted.tls)
+
+    @asynccontextmanager
+    async def _fetch_stored(self, name: str, key: str) -> AsyncIterator[Incoming]:
+        store = self.stores.by_name[name]
+        yield Incoming(None, await store.size(key), store.open(key))
 
     def _hook_url(self, provider: str, attempt_id: str) -> str | None:
         """Where that provider may call back; None where nobody outside reaches this server."""

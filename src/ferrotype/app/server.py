@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import logging
 import signal
 import socket
@@ -21,6 +23,8 @@ from ferrotype.app.settings import AppSettings
 from ferrotype.config import ConfigError
 from ferrotype.net.logging import granian_logging
 
+#: `M_ARENA_MAX` of malloc.h.
+M_ARENA_MAX: Final = -8
 #: For requests to be answered once nothing they could wait for is left, and for connections to close.
 CLOSE_SECONDS: Final = 5.0
 
@@ -28,9 +32,13 @@ log = structlog.get_logger(__name__)
 
 
 async def serve(
-    settings: AppSettings, *, while_serving: Callable[[Ferrotype], Awaitable[None]] | None = None
+    settings: AppSettings,
+    *,
+    while_serving: Callable[[Ferrotype], Awaitable[None]] | None = None,
+    alone: bool = False,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, or until `while_serving` returns, then drain.
+    """Serve until SIGINT or SIGTERM, or until `while_serving` returns, then drain. `alone` tells that the
+    process does nothing else, so that its memory may be set up for that.
 
     A second signal skips the drain. Raises ConfigError when it cannot serve; then nothing is left open.
     """
@@ -38,7 +46,12 @@ async def serve(
     number = check_port(settings.http.host, settings.http.port)
     application = Ferrotype(settings)
     signals = Signals()
+    if alone:
+        _spare_memory()
     await application.start()
+    if alone:  # what is there now stays: a full collection would walk over it each time, which takes 0.1 s
+        gc.collect()
+        gc.freeze()
     server = http_server(application, number)
     serving = asyncio.create_task(server.serve(), name="http server")
     try:
@@ -58,6 +71,13 @@ async def serve(
         log.info("stopping", signals=signals.names)
         await _stop(application, server, serving, signals)
         log.info("stopped")
+
+
+def _spare_memory() -> None:
+    """glibc gives every thread an arena of its own, whose free memory no other thread uses: two are enough
+    for all, at the same speed, and spare 60 MB after cold variants (mallopt(3))."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 async def _call(story: Callable[[Ferrotype], Awaitable[None]], application: Ferrotype) -> None:

@@ -19,6 +19,7 @@ from ferrotype.net.settings import LogSettings, NetSettings
 from ferrotype.providers.connections import Connection, load_connections
 from ferrotype.providers.registry import KINDS
 from ferrotype.services.settings import DownloadSettings, RetentionSettings, RoutingSettings, ServiceSettings
+from ferrotype.storage.registry import STORE_KINDS, StorePlan, load_stores
 from ferrotype.storage.settings import StorageSettings
 
 AREAS: Final[tuple[type[Settings], ...]] = (
@@ -26,6 +27,7 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     DeliverySettings,
     DownloadSettings,
     StorageSettings,
+    *(kind.settings for kind in STORE_KINDS.values() if kind.plain),
     DatabaseSettings,
     EngineSettings,
     CatalogueSettings,
@@ -38,7 +40,7 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     *(kind.settings for kind in KINDS.values()),
 )
 #: Tables of the configuration file that hold names of the operator's.
-TABLES: Final = ("connections", "presets", "watermarks")
+TABLES: Final = ("connections", "presets", "stores", "watermarks")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class AppSettings:
     net: NetSettings
     log: LogSettings
     connections: Mapping[str, Connection]
+    stores: StorePlan
     offer: Offer
 
     @property
@@ -93,6 +96,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: dict[st
                 {cls.area: loaded.model_dump()},
             )
         values[field.name] = loaded
+    values["stores"] = load_stores(values["storage"], environ, toml)
     file = toml_file(environ)
     values["offer"] = load_offer(toml, values["delivery"].bounds, file.parent if file else Path())
     return AppSettings(**values)

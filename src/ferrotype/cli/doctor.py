@@ -29,6 +29,7 @@ from ferrotype.providers.local import LocalSettings
 from ferrotype.providers.local.trial import trial
 from ferrotype.providers.local.weights import INSTALL, TARGETS, lacking
 from ferrotype.providers.registry import open_providers
+from ferrotype.storage.registry import ConfiguredStore, open_store
 from ferrotype.storage.settings import StorageSettings
 
 #: So long a provider is waited for.
@@ -183,6 +184,22 @@ async def _shared_cache(storage: StorageSettings, url: str) -> Finding:
     return Finding(mark, f"shared cache: {health.detail}", health.mend)
 
 
+async def _stores(settings: AppSettings) -> list[Finding]:
+    """A few bytes are written to every store, read and deleted; the data folder has a check of its own."""
+    written = ", ".join(settings.stores.written)
+    findings = await asyncio.gather(*(_store(settings, each) for each in settings.stores.configured.values()))
+    return [Finding("ok", f"pictures are written to {written}"), *findings]
+
+
+async def _store(settings: AppSettings, configured: ConfiguredStore) -> Finding:
+    try:
+        store = open_store(configured, settings.storage)
+    except ConfigError as error:
+        return Finding("fail", str(error), "correct its settings (docs/STORES.md)")
+    health = await store.health()
+    return Finding("ok" if health.ok else "fail", f"{store.name}: {health.detail}", health.mend)
+
+
 async def _catalogue(settings: AppSettings) -> list[Finding]:
     try:
         catalogue = load_catalogue(settings.catalogue)
@@ -276,6 +293,7 @@ CHECKS: Final[dict[str, Callable[[AppSettings], Awaitable[list[Finding]]]]] = {
     "data folder": _folder,
     "server": _server,
     "delivery": _delivery,
+    "stores": _stores,
     "catalogue": _catalogue,
     "workflows": _workflows,
     "local models": _local_models,

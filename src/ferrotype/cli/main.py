@@ -104,7 +104,7 @@ def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> Non
 
     settings = load_settings(http={"host": host, "port": port}, storage={"data_dir": data_dir})
     configure(settings.log)
-    run(run_server(settings))
+    run(run_server(settings, alone=True))
 
 
 @app.command()

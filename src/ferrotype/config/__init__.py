@@ -4,6 +4,7 @@ A value comes from the environment, else from the TOML file (`FERROTYPE_CONFIG`,
 the working folder), else from the default.
 """
 
+from ferrotype.config.named import load_named
 from ferrotype.config.settings import ConfigError, Setting, Settings, load, read_toml, setting, toml_file
 
-__all__ = ["ConfigError", "Setting", "Settings", "load", "read_toml", "setting", "toml_file"]
+__all__ = ["ConfigError", "Setting", "Settings", "load", "load_named", "read_toml", "setting", "toml_file"]

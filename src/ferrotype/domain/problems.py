@@ -23,7 +23,9 @@ The tree::
     ├── ServerProblem           ours to mend
     │   ├── InternalError           500 internal_error
     │   ├── NoDeployment            503 no_deployment
+    │   ├── StoreMisconfigured      503 store_misconfigured     our key, bucket or clock is of no use there
     │   └── Overloaded              503 overloaded
+    │       └── StoreUnavailable        503 store_unavailable   it cannot be reached, or is full
     ├── OriginProblem           a provider made a picture and its bytes do not come, or are none
     │   ├── OriginUnavailable       502 origin_unavailable
     │   ├── OriginTimeout           504 origin_timeout
@@ -185,6 +187,18 @@ class NoDeployment(ServerProblem):
 
 class Overloaded(ServerProblem):
     code, status, title, retryable = "overloaded", 503, "Too much work at once", True
+
+
+class StoreUnavailable(Overloaded):
+    """A store cannot be reached, has no room or asks for patience: the same call may succeed later."""
+
+    code, status, title, retryable = "store_unavailable", 503, "A store cannot be used now", True
+
+
+class StoreMisconfigured(ServerProblem):
+    """A store refuses us for good. Retried all the same: once it is mended the picture must get there."""
+
+    code, status, title, retryable = "store_misconfigured", 503, "A store is not set up right", True
 
 
 class OriginProblem(Problem):

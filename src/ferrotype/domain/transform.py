@@ -31,7 +31,7 @@ from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 #: Goes into every ETag: raise it when the same transform starts to give other bytes.
-IMAGING_VERSION: Final = "1"
+IMAGING_VERSION: Final = "2"
 
 Fit = Literal["cover", "contain", "inside", "fill", "outside"]
 Format = Literal["auto", "avif", "webp", "jpeg", "png", "gif"]

@@ -27,8 +27,8 @@ VARY: Final = (b"vary", b"Accept")
 INTERIM_SECONDS: Final = 10
 #: Seconds that a browser keeps a private picture.
 PRIVATE_SECONDS: Final = 3600
-#: Seconds that the way to a store's own server may be kept.
-REDIRECT_SECONDS: Final = 300
+#: Seconds that the way to a store's own server may be kept: it may be a URL that is good for a minute.
+REDIRECT_SECONDS: Final = 30
 YEAR: Final = 31_536_000
 PREFLIGHT: Final = start(
     204,

@@ -33,7 +33,8 @@ AVIF_SCALE: Final = ((1, 1), (30, 33), (40, 40), (60, 47), (80, 60), (90, 77), (
 class Encoder:
     """One format. `quality` is the default, None where nothing is lost; `scale` leads from what is asked for
     to what the encoder is given. `grey`: it has a form with one channel. `max_side` is in pixels;
-    `max_frame_pixels` bounds formats whose encoder cannot be stopped."""
+    `max_frame_pixels` bounds formats whose encoder cannot be stopped. `xmp`: it writes a packet
+    where readers look for it."""
 
     content_type: str
     saver: str
@@ -46,6 +47,7 @@ class Encoder:
     grey: bool = False
     max_side: int = 65_535
     max_frame_pixels: int | None = None
+    xmp: bool = True
 
 
 ENCODERS: Final[Mapping[str, Encoder]] = {
@@ -75,7 +77,13 @@ ENCODERS: Final[Mapping[str, Encoder]] = {
         max_side=16_384,
         max_frame_pixels=10_000_000,  # half a second and 20 MB for each million
     ),
-    "png": Encoder("image/png", "pngsave_buffer", {"compression": 6, "filter": "all"}, grey=True),
+    "png": Encoder(
+        "image/png",
+        "pngsave_buffer",
+        {"compression": 6, "filter": "all"},
+        grey=True,
+        xmp=False,  # libvips writes a compressed zTXt; XMP part 3, 1.1.5 wants a plain iTXt
+    ),
     "gif": Encoder(
         "image/gif",
         "gifsave_buffer",
@@ -83,21 +91,23 @@ ENCODERS: Final[Mapping[str, Encoder]] = {
         animated=True,
         profile=False,
         max_frame_pixels=4_000_000,  # a second for each million
+        xmp=False,
     ),
 }
 #: The formats that an animation stays one in.
 ANIMATED: Final = frozenset(name for name, encoder in ENCODERS.items() if encoder.animated)
 
 
-def encode(image: Image, encoder: Encoder, *, q: int | None, strip: bool) -> bytes:
-    """The picture's file. `q` is 1-100, None for the default; with `strip` no metadata goes along.
+def encode(image: Image, encoder: Encoder, *, q: int | None, keep: str) -> bytes:
+    """The picture's file. `q` is 1-100, None for the default; of the metadata goes along what `keep` says, in
+    libvips's words: `none`, `xmp`, `all`.
 
     Raises VipsError.
     """
     options = dict(encoder.options)
     if encoder.quality is not None:
         options["Q"] = _scaled(q or encoder.quality, encoder.scale)
-    data: bytes = getattr(image, encoder.saver)(keep="none" if strip else "all", **options)
+    data: bytes = getattr(image, encoder.saver)(keep=keep, **options)
     return data
 
 

@@ -11,6 +11,8 @@
   metadata are asked for, it stays as it is (JPEG and AVIF, which cannot move, get its first frame); in
   everything else it is its first frame.
 - **Alpha**: JPEG gets white behind it, or `bg`.
+- **Provenance**: with `xmp` that packet is in the file, in every format but GIF; with `strip=0` it joins the
+  picture's own. Workflows and prompts never go along (`provenance.strip`).
 - **Format**: TIFF, which browsers do not show, becomes PNG if it has alpha and JPEG if not.
 """
 
@@ -32,6 +34,9 @@ from ferrotype.imaging.deadline import Deadline
 from ferrotype.imaging.encode import ANIMATED, ENCODERS, Encoder, encode
 from ferrotype.imaging.geometry import Box, lay_out, rotated, stored, turned
 from ferrotype.imaging.inspect import open_bounded
+from ferrotype.imaging.provenance.packet import merged
+from ferrotype.imaging.provenance.strip import stripped
+from ferrotype.imaging.provenance.xmp import embedded
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.imaging.sniff import ImageType
 from ferrotype.imaging.steps import STEPS, trim
@@ -71,6 +76,8 @@ LEFT: Final = 1.5
 FRAME_FIELDS: Final = ("page-height", "n-pages", "delay", "loop")
 #: A camera's preview, of what was there before it was cropped.
 PREVIEW: Final = "jpeg-thumbnail-data"
+#: XMP.
+PACKET: Final = "xmp-data"
 GREY: Final = ("b-w", "grey16")
 
 
@@ -89,13 +96,16 @@ def render(
     transform: Transform,
     limits: ImagingSettings,
     marks: Mapping[str, Watermark] = NO_MARKS,
+    *,
+    xmp: bytes | None = None,
 ) -> Rendered:
     """The picture in `source`, transformed. `transform.format` is never `auto` here. Blocking.
 
-    The same bytes for the same source, transform, mark and `IMAGING_VERSION`. Result and source are bound
-    by the same limits. Raises UnsupportedMedia and InvalidField (`image` when the source is damaged or
-    beyond a limit; else the parameter that asks for what cannot be), Overloaded when it takes longer than
-    `limits.transform_timeout`, OSError when a file cannot be read.
+    `xmp` is the packet that says where it comes from (`provenance.packet`); what stays untouched does
+    without. The same bytes for the same source, transform, mark, packet and `IMAGING_VERSION`. Result and
+    source are bound by the same limits. Raises UnsupportedMedia and InvalidField (`image` when the source
+    is damaged or beyond a limit; else the parameter that asks for what cannot be), Overloaded when it takes
+    longer than `limits.transform_timeout`, OSError when a file cannot be read.
     """
     kind = kind_of(head_of(source)[0])
     with Deadline(limits.transform_timeout) as deadline:
@@ -105,13 +115,16 @@ def render(
                 raise damaged(kind)
             if transform.is_original or _stays(kind, transform):
                 return _untouched(source, kind, header)
+            if not transform.strip:
+                source = stripped(source if isinstance(source, bytes) else source.read_bytes())
+                header = open_image(source, kind)
             form = _format(transform, kind, header)
             count = frames if form in ANIMATED and kind.loader in MOVING else 1
             opened = partial(_frames, source, kind, count, deadline)
             work = _plan(header, opened, transform, ENCODERS[form], deadline, _mark(transform, marks))
             _check_result(work, count, form, limits)
             made = [_transformed(frame, work, settle=count > 1) for frame in opened(_factor(work))]
-            return _write(made, header, work)
+            return _write(made, header, work, xmp)
         except VipsError:
             deadline.check()
             if isinstance(source, Path):
@@ -247,7 +260,7 @@ def _animation(frames: list[Image], header: Image) -> Image:
     return image
 
 
-def _write(frames: list[Image], header: Image, work: Work) -> Rendered:
+def _write(frames: list[Image], header: Image, work: Work, xmp: bytes | None) -> Rendered:
     image = frames[0] if len(frames) == 1 else _animation(frames, header)
     if (
         header.interpretation in GREY
@@ -256,8 +269,25 @@ def _write(frames: list[Image], header: Image, work: Work) -> Rendered:
         and _is_grey(work.transform.bg)
     ):
         image = image.colourspace("b-w")
-    data = encode(work.deadline.watch(image), work.encoder, q=work.transform.q, strip=work.transform.strip)
+    strip = work.transform.strip
+    keep = "none" if strip else "all"
+    packet = _packet(image, xmp, strip=strip)
+    if packet is not None:
+        image = image.copy()
+        if work.encoder.xmp:
+            image.set_type(pyvips.GValue.blob_type, PACKET, packet)
+            keep = "xmp" if strip else "all"
+        elif image.get_typeof(PACKET):
+            image.remove(PACKET)
+    data = encode(work.deadline.watch(image), work.encoder, q=work.transform.q, keep=keep)
+    if not work.encoder.xmp:
+        data = embedded(data, packet)
     return Rendered(data, work.encoder.content_type, frames[0].width, frames[0].height)
+
+
+def _packet(image: Image, xmp: bytes | None, *, strip: bool) -> bytes | None:
+    there: bytes | None = image.get(PACKET) if not strip and image.get_typeof(PACKET) else None
+    return merged(there, xmp) if xmp is not None else there
 
 
 def _is_grey(color: str | None) -> bool:

@@ -12,17 +12,13 @@ More of a kind (a second key, another region, another OpenAI-compatible server) 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ferrotype.config import ConfigError, Settings, load
+from ferrotype.config import ConfigError, Settings, load, load_named
 from ferrotype.domain.clock import Clock
 from ferrotype.providers.base import Provider, Traits
-
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
 class ProviderSettings(Settings):
@@ -74,46 +70,19 @@ def load_connections(
     Raises ConfigError naming the variable or the key at fault.
     """
     env = os.environ if environ is None else environ
-    tables = (toml or {}).get("connections", {})
-    if not isinstance(tables, Mapping):
-        raise ConfigError("[connections] in the configuration file: write [connections.NAME].")
+    named = load_named(
+        "connections", "provider", {name: each.settings for name, each in kinds.items()}, env, toml
+    )
     found: dict[str, Connection] = {}
-    for name, table in tables.items():
-        found[name] = _named(name, table, kinds, env)
+    for name, (provider, settings) in named.items():
+        assert isinstance(settings, ProviderSettings)
+        if not settings.configured:
+            raise ConfigError(
+                f"[connections.{name}] in the configuration file: its address or key is missing."
+            )
+        found[name] = Connection(name, provider, settings)
     for name, kind in kinds.items():
         settings = load(kind.settings, env, toml)
         if settings.configured:
             found[name] = Connection(name, name, settings)
     return found
-
-
-def _named(name: str, table: Any, kinds: Mapping[str, Kind[Any]], env: Mapping[str, str]) -> Connection:
-    where = f"[connections.{name}] in the configuration file"
-    if not NAME.fullmatch(name) or name in kinds:
-        raise ConfigError(f"{where}: a name of its own is needed, in lower-case letters, digits, - and _.")
-    if not isinstance(table, Mapping) or table.get("provider") not in kinds:
-        raise ConfigError(f"{where}: provider must be one of {', '.join(kinds)}.")
-    kind = str(table["provider"])
-    values = {key: _filled(value, where, env) for key, value in table.items() if key != "provider"}
-    area = kinds[kind].settings.area
-    try:
-        settings = load(kinds[kind].settings, {}, {area: values})
-    except ConfigError as error:
-        text = str(error).replace(f"[{area}]", f"[connections.{name}]")
-        raise ConfigError(text) from None
-    if not settings.configured:
-        raise ConfigError(f"{where}: its address or key is missing.")
-    return Connection(name, kind, settings)
-
-
-def _filled(value: Any, where: str, env: Mapping[str, str]) -> Any:
-    """`value` with `${NAME}` replaced: secrets need not stand in the file."""
-    if not isinstance(value, str):
-        return value
-
-    def variable(match: re.Match[str]) -> str:
-        if match[1] not in env:
-            raise ConfigError(f"{where}: the environment variable {match[1]} is not set.")
-        return env[match[1]]
-
-    return VARIABLE.sub(variable, value)

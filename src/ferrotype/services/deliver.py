@@ -12,7 +12,7 @@ from cachebox import LRUCache
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
-from ferrotype.domain.asset import Asset, Visibility
+from ferrotype.domain.asset import Asset, Origin, Visibility
 from ferrotype.domain.problems import Gone, NotFound, OriginUnavailable
 from ferrotype.domain.states import AssetState
 from ferrotype.imaging.sniff import HEAD, sniff
@@ -22,6 +22,8 @@ from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import Cached
 from ferrotype.storage.spool import Spool
 
+#: Before the name of a store, where an origin names a provider else.
+STORE = "store:"
 UNKNOWN_TYPE = "application/octet-stream"
 #: Assets that need not be read again; one takes about 2 KB.
 REMEMBERED = 4096
@@ -52,8 +54,8 @@ Delivery = Cached | File | Arrival
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A picture, and which level had it, as `Server-Timing` shows it: `memory`, `shared`, `disk`, `arriving`;
-    of a variant also `variants`, or `render` with how long that took."""
+    """A picture, and which level had it, as `Server-Timing` shows it: `memory`, `shared`, `disk`, `store` or
+    `arriving`; of a variant also `variants`, or `render` with how long that took."""
 
     delivery: Delivery
     level: str
@@ -137,16 +139,16 @@ class Deliver:
 
     async def location(self, found: Found) -> str | None:
         """The URL at which a store serves the original itself, if one does and may."""
+        if found.asset.visibility is Visibility.PRIVATE:
+            return None
         for name, key in found.keys.items():
-            url = await self._stores[name].public_url(key)
-            if url is not None and found.asset.visibility is not Visibility.PRIVATE:
+            if name in self._stores and (url := await self._stores[name].public_url(key)):
                 return url
         return None
 
     async def _find(self, asset_id: str) -> Found:
         def story(tx: Transaction) -> tuple[Asset | None, dict[str, str]]:
-            keys = {name: assets.copy_key(tx, asset_id, name) for name in self._stores}
-            return assets.get(tx, asset_id), {name: key for name, key in keys.items() if key}
+            return assets.get(tx, asset_id), assets.copy_keys(tx, [asset_id]).get(asset_id, {})
 
         changes = self._levels.changes
         asset, keys = await self._database.read(story)
@@ -170,6 +172,9 @@ class Deliver:
             return Opened(delivery, "disk")
         if kept := await self._levels.get_below(asset_id):
             return Opened(*kept)
+        for name, key in found.keys.items():
+            if name in self._stores:
+                return Opened(self._arrivals.start(asset_id, in_store(name, key)), "store")
         if found.asset.origin is not None:
             return Opened(self._arrivals.start(asset_id, found.asset.origin), "arriving")
         raise OriginUnavailable("The picture's bytes are not here yet.", retry_after=1)
@@ -179,13 +184,15 @@ class Deliver:
         if delivery := await self._from_file(asset_id, self._spool.path(asset_id), stays=False):
             return delivery
         for name, key in found.keys.items():
-            if delivery := await self._from_file(asset_id, self._stores[name].local_path(key), stays=True):
+            path = self._stores[name].local_path(key) if name in self._stores else None
+            if delivery := await self._from_file(asset_id, path, stays=True):
                 return delivery
         return None
 
     def _local_path(self, found: Found) -> Path | None:
         places = [self._spool.path(found.asset.id)]
-        places += [self._stores[name].local_path(key) for name, key in found.keys.items()]
+        keys = found.keys.items()
+        places += [self._stores[name].local_path(key) for name, key in keys if name in self._stores]
         return next((path for path in places if path is not None), None)
 
     async def _from_file(self, asset_id: str, path: Path | None, *, stays: bool) -> Cached | File | None:
@@ -208,6 +215,11 @@ class Deliver:
         if body is None:
             return File(path, size, content_type, stays)
         return self._levels.put(asset_id, "", body, content_type)
+
+
+def in_store(name: str, key: str) -> Origin:
+    """A store as the place that a picture is fetched from."""
+    return Origin(provider=f"{STORE}{name}", url=key)
 
 
 def check_arrived(found: Found) -> None:

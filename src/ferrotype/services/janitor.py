@@ -14,6 +14,8 @@ from ferrotype.domain.clock import Clock
 from ferrotype.engine.base import Engine
 from ferrotype.services.retention import Retention
 from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.store import tidy_spool
+from ferrotype.storage.spool import Spool
 
 log = structlog.get_logger(__name__)
 
@@ -31,12 +33,14 @@ class Janitor:
         settings: ServiceSettings,
         keep_jobs_days: float,
         retention: Retention,
+        spool: Spool,
     ) -> None:
         self._database = database
         self._engine = engine
         self._clock = clock
         self._settings = settings
         self._retention = retention
+        self._spool = spool
         self._keep_jobs = timedelta(days=keep_jobs_days)
 
     async def clean(self) -> None:
@@ -48,6 +52,7 @@ class Janitor:
         if keys or jobs:
             log.info("cleaned up", idempotency_keys=keys, jobs=jobs)
         await self._retention.clean()
+        await tidy_spool(self._database, self._spool)
 
     async def run(self) -> None:
         """Round after round, until canceled."""

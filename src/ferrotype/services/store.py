@@ -1,43 +1,39 @@
-"""The story of a durable copy: from the spool to the primary store, once."""
+"""The story of a durable copy: from the spool to the primary store and on to its mirrors, each once."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.media import extension
+from ferrotype.domain.problems import NotFound, Overloaded
 from ferrotype.domain.states import AssetState, JobState
-from ferrotype.engine.base import Engine, Lease
+from ferrotype.engine.base import Engine, Lease, NewJob
 from ferrotype.services.journal import Journal
-from ferrotype.storage.base import Store
+from ferrotype.services.originals import Originals
+from ferrotype.storage.registry import Stores
 from ferrotype.storage.spool import Spool
 
-#: Hex digits of a key that cannot be guessed.
-SECRET_DIGITS: Final = 24
-
-
-def store_key(asset: Asset, secret: bytes) -> str:
-    """`2026/01/31/{asset id}-{digits}.{ext}`: folders stay small and sort by day. A store may be open to the
-    world, so the name of a picture must not follow from its URL here: the digits come from the `secret`."""
-    digits = hmac.digest(secret, asset.id.encode(), "sha256").hex()[:SECRET_DIGITS]
-    return f"{asset.created_at:%Y/%m/%d}/{asset.id}-{digits}.{extension(asset.content_type)}"
+KIND: Final = "store"
+#: Copies to a mirror that are tried; with the engine's back-off that is days.
+MIRROR_STARTS: Final = 1_000
 
 
 class StoreCopy:
-    """Handles jobs of the kind `store`."""
+    """Handles jobs of the kind `store`: one per asset and store. A payload without `store` means the primary,
+    whose confirmation lets the spool go and queues the mirrors."""
 
     def __init__(
         self,
         database: Database,
         engine: Engine,
         spool: Spool,
-        store: Store,
+        originals: Originals,
+        stores: Stores,
         journal: Journal,
         clock: Clock,
         secret: bytes,
@@ -46,55 +42,71 @@ class StoreCopy:
         self._database = database
         self._engine = engine
         self._spool = spool
-        self._store = store
+        self._originals = originals
+        self._stores = stores
         self._journal = journal
         self._clock = clock
         self._secret = secret
 
     async def __call__(self, lease: Lease) -> None:
-        """Copy, confirm, then let the spool go. Every step may be done again after a crash."""
+        """Copy, confirm, then let the spool go. Every step may be done again after a crash.
+
+        Raises what `Store.put` raises, and Overloaded for a store that is not configured (any more).
+        """
         asset_id = str(lease.payload["asset_id"])
-        asset, known = await self._database.read(lambda tx: self._load(tx, asset_id))
-        spooled = self._spool.path(asset_id)
-        if asset is not None and known is None and spooled is not None:
-            await self._copy(lease, asset, spooled)
-        elif known is not None or (asset is not None and asset.purged_at is not None):
+        primary = self._stores.written[0]
+        name = str(lease.payload.get("store") or primary)
+        asset, keys = await self._database.read(lambda tx: _load(tx, asset_id))
+        if name not in self._stores.by_name:
+            raise Overloaded(f"The store {name} is not configured.", retry_after=60)
+        if asset is None or asset.purged_at is not None or name in keys:
             await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
         else:
+            await self._copy(lease, asset, keys, name)
+        if name == primary:
+            await self._spool.remove(asset_id)
+
+    async def _copy(self, lease: Lease, asset: Asset, keys: Mapping[str, str], name: str) -> None:
+        store, key = self._stores.by_name[name], self._stores.templates[name].key(asset, self._secret)
+        try:
+            async with self._originals.file(asset.id, keys) as source:
+                await store.put(key, source, content_type=asset.content_type or "", sha256=asset.sha256 or "")
+        except NotFound:
             error = {"detail": "The spool no longer has the bytes and no store ever got them."}
             await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.FAILED, error))
             return
-        await self._spool.remove(asset_id)
-
-    def _load(self, tx: Transaction, asset_id: str) -> tuple[Asset | None, str | None]:
-        return assets.get(tx, asset_id), assets.copy_key(tx, asset_id, self._store.name)
-
-    async def _copy(self, lease: Lease, asset: Asset, spooled: Path) -> None:
-        key = store_key(asset, self._secret)
-        await self._store.put(key, spooled, content_type=asset.content_type or "", sha256=asset.sha256 or "")
 
         def story(tx: Transaction) -> None:
             self._engine.fence(tx, lease)
-            if (
-                assets.add_copy(tx, asset.id, self._store.name, key, self._clock.now())
-                and asset.generation_id
-            ):
-                self._journal.record(
-                    tx, "stored", asset.generation_id, asset_id=asset.id, store=self._store.name
-                )
+            new = assets.add_copy(tx, asset.id, name, key, self._clock.now())
+            if new and asset.generation_id:
+                self._journal.record(tx, "stored", asset.generation_id, asset_id=asset.id, store=name)
+            if name == self._stores.written[0]:
+                for mirror in self._stores.written[1:]:
+                    self._engine.enqueue(tx, self._job(asset, mirror))
             self._engine.finish(tx, lease, JobState.SUCCEEDED)
 
         await self._database.write(story)
 
-
-async def tidy_spool(database: Database, spool: Spool, store: Store) -> None:
-    """At start-up: forget spooled files that a crash left without a standing asset, or after their copy."""
-    for asset_id in await asyncio.to_thread(spool.recover):
-        asset, key = await database.read(
-            lambda tx, asset_id=asset_id: (  # type: ignore[misc]
-                assets.get(tx, asset_id),
-                assets.copy_key(tx, asset_id, store.name),
-            )
+    def _job(self, asset: Asset, store: str) -> NewJob:
+        return NewJob(
+            kind=KIND,
+            class_=KIND,
+            account_id=asset.account_id,
+            generation_id=asset.generation_id,
+            payload={"asset_id": asset.id, "store": store},
+            max_starts=MIRROR_STARTS,
         )
-        if asset is None or asset.state is AssetState.FAILED or key is not None:
+
+
+async def tidy_spool(database: Database, spool: Spool, *, recover: bool = False) -> None:
+    """Let go of spooled files that nobody needs: without a standing asset, or after their copy. With
+    `recover`, once at the start, also of what a crash left half-written."""
+    for asset_id in await asyncio.to_thread(spool.recover if recover else spool.complete):
+        asset, keys = await database.read(lambda tx, asset_id=asset_id: _load(tx, asset_id))  # type: ignore[misc]
+        if asset is None or asset.state is AssetState.FAILED or keys:
             await spool.remove(asset_id)
+
+
+def _load(tx: Transaction, asset_id: str) -> tuple[Asset | None, dict[str, str]]:
+    return assets.get(tx, asset_id), assets.copy_keys(tx, [asset_id]).get(asset_id, {})

@@ -22,6 +22,7 @@ from ferrotype.domain.problems import (
 )
 from ferrotype.domain.transform import Transform
 from ferrotype.imaging.pool import ImagingPool
+from ferrotype.imaging.provenance.packet import packet
 from ferrotype.imaging.render import Rendered, render
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.imaging.watermark import Watermark
@@ -163,13 +164,16 @@ class Variants:
         return Opened(kept, f"{OPERATION};dur={seconds * 1000:.1f}")
 
     async def _render(self, found: Found, transform: Transform, pool: ImagingPool) -> Rendered:
+        told = packet(found.asset.source_type)
         for _ in range(MOVES):
             try:
                 # The seat comes first, so that nothing is read for those that are refused.
                 with pool.seat() as seat:
                     source = await self._deliver.source(found)
                     if not isinstance(source, Arrival):
-                        return await seat.run(partial(render, source, transform, self._limits, self._marks))
+                        return await seat.run(
+                            partial(render, source, transform, self._limits, self._marks, xmp=told)
+                        )
                 await self._wait_for(source)
             except FileNotFoundError:  # it went from the spool to its store meanwhile
                 found = await self._deliver.find(found.asset.id)

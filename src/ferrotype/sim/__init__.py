@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from .cloudinary import CloudinarySim
 from .cog import CogSim
 from .comfyui import ComfySim, Script
 from .fal import FalSim
+from .gcs import GcsScript, GcsSim
 from .gemini import GeminiSim
 from .hosted import HostedSim
 from .openai import OpenAISim
@@ -56,6 +58,12 @@ def _hosted(cls: type[HostedSim]) -> Callable[[Mapping[str, Any]], HostedSim]:
     return make
 
 
+def _gcs(options: Mapping[str, Any]) -> GcsSim:
+    values = dict(options)
+    tls = _tls(values)
+    return GcsSim(GcsScript.from_json(values), tls=tls)
+
+
 SIMULATORS: dict[str, Callable[[Mapping[str, Any]], Simulator]] = {
     "comfyui": _comfyui,
     "replicate": _hosted(ReplicateSim),
@@ -64,6 +72,8 @@ SIMULATORS: dict[str, Callable[[Mapping[str, Any]], Simulator]] = {
     "cog": _hosted(CogSim),
     "gemini": _hosted(GeminiSim),
     "openai": _hosted(OpenAISim),
+    "cloudinary": _hosted(CloudinarySim),
+    "gcs": _gcs,
 }
 """Makers by name. Options: the fields of the script, `tls_cert`, `tls_key`, and for ComfyUI `base_dir`."""
 

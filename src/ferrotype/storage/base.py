@@ -22,11 +22,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class LevelHealth:
-    """A cache's answer to "are you well", for people; `mend` says what to do, if something is."""
+    """A cache's or a store's answer to "are you well", for people; `mend` says what to do, if something
+    is."""
 
     ok: bool
     detail: str
     mend: str = ""
+
+
+class WrongBytes(OSError):
+    """A copy does not have the hash it should have: a disk, a memory or a wire is at fault."""
 
 
 class NotForgotten(Exception):
@@ -39,9 +44,11 @@ class Store(Protocol):
     name: str
 
     async def put(self, key: str, source: Path, *, content_type: str, sha256: str) -> None:
-        """Keep the file's bytes under `key`; durable once this returns. Doing it twice is harmless.
+        """Keep the file's bytes under `key`; durable, and known to be the same bytes, once this returns.
+        Doing it twice is harmless, and uploads once. Whatever fails, no part of a picture is under `key`.
 
-        Raises Overloaded when the store is full, OSError or the store's own error otherwise.
+        `sha256` is the hash of the file, in hex. Raises Overloaded when the store is full or out of reach,
+        StoreMisconfigured when it refuses us, WrongBytes, or OSError for the file.
         """
         ...
 
@@ -50,11 +57,13 @@ class Store(Protocol):
         ...
 
     async def public_url(self, key: str) -> str | None:
-        """Where anybody can load the picture from, if the store is set up so: answers then lead there."""
+        """Where anybody can load the picture from, if the store is set up so: answers then lead there. It may
+        be good for a while only. Nobody looks whether `key` is there."""
         ...
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to and without `end`. Raises NotFound."""
+        """The bytes from `start` up to and without `end`, as far as there are any. Raises NotFound,
+        StoreMisconfigured, and Overloaded, also when they break off in the middle."""
         ...
 
     async def size(self, key: str) -> int | None:
@@ -63,6 +72,15 @@ class Store(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget `key`; an absent one is no error."""
+        ...
+
+    async def close(self) -> None:
+        """End every connection."""
+        ...
+
+    async def health(self) -> LevelHealth:
+        """Whether a few bytes can be written, read and deleted now; takes a few seconds at most, and raises
+        nothing."""
         ...
 
 

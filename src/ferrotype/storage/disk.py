@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -13,26 +12,25 @@ from pathlib import Path
 from typing import Final
 
 from ferrotype.domain.problems import NotFound, Overloaded
+from ferrotype.storage.base import LevelHealth, WrongBytes
 from ferrotype.storage.filesystem import free_bytes, full_is_overloaded, sync_folder, write_all
+from ferrotype.storage.keys import checked
 
 CHUNK: Final = 256 * 1024
-_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-MAX_KEY: Final = 512
+#: What a look at the health writes.
+HEALTH: Final = b"is it well?"
 
-
-class WrongBytes(OSError):
-    """A copy does not have the hash it should have: the disk or the memory is at fault."""
+__all__ = ["CHUNK", "DiskStore", "WrongBytes"]
 
 
 class DiskStore:
     """A `Store` in a folder."""
 
-    name = "disk"
-
     def __init__(
         self,
         root: Path,
         *,
+        name: str = "disk",
         min_free_bytes: int = 0,
         public_base: str | None = None,
         free: Callable[[Path], int] = free_bytes,
@@ -41,6 +39,7 @@ class DiskStore:
         """`public_base` is the URL under which a web server or a CDN serves the folder. `link` is what `put`
         tries before it copies; it raises OSError where files cannot share."""
         root.mkdir(parents=True, exist_ok=True)
+        self.name = name
         self._root = root
         self._min_free_bytes = min_free_bytes
         self._public_base = public_base
@@ -63,7 +62,7 @@ class DiskStore:
         try:
             fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise NotFound("The disk store has no such key.") from None
+            raise NotFound(f"The store {self.name} has no such key.") from None
         try:
             position = start
             while end is None or position < end:
@@ -85,11 +84,37 @@ class DiskStore:
     async def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
+    async def close(self) -> None:
+        """See `Store`."""
+
+    async def health(self) -> LevelHealth:
+        """See `Store`."""
+        return await asyncio.to_thread(self._examine)
+
+    def _examine(self) -> LevelHealth:
+        probe = self._root / f".health-{secrets.token_hex(4)}"
+        try:
+            with probe.open("xb", buffering=0) as writing:
+                write_all(writing.fileno(), HEALTH)
+                os.fsync(writing.fileno())
+            given = probe.read_bytes()
+            free = self._free(self._root)
+        except OSError as error:
+            mend = "make the folder writable for this user, and see that its disk is there and has room"
+            return LevelHealth(False, f"{self._root}: {error.strerror or error}", mend)
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+        if given != HEALTH:
+            return LevelHealth(False, f"{self._root} does not give back what was written", "check the disk")
+        if free < self._min_free_bytes:
+            mend = "free some space, or lower FERROTYPE_MIN_FREE_DISK_BYTES"
+            return LevelHealth(False, f"{self._root}: {free / 2**20:.0f} MiB are free, too few", mend)
+        return LevelHealth(True, f"{self._root}, {free / 2**30:.1f} GiB free")
+
     def _path(self, key: str) -> Path:
         """Raises NotFound for a key that could leave the folder, or that no file system would take."""
-        if len(key) > MAX_KEY or not _KEY.fullmatch(key):
-            raise NotFound("The disk store has no such key.")
-        return self._root / key
+        return self._root / checked(key, self.name)
 
     def _put(self, target: Path, source: Path, sha256: str) -> None:
         if target.exists():
@@ -118,7 +143,7 @@ class DiskStore:
 
     def _copy(self, source: Path, target: Path, sha256: str) -> None:
         if self._free(self._root) - source.stat().st_size < self._min_free_bytes:
-            raise Overloaded("The disk store's disk is nearly full.", retry_after=60)
+            raise Overloaded(f"The disk of the store {self.name} is nearly full.", retry_after=60)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         digest = hashlib.sha256()
         try:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import field_validator
 
 from ferrotype.config import Settings, setting
+from ferrotype.storage.keys import DEFAULT_TEMPLATE, KeyTemplate
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -29,6 +30,16 @@ class StorageSettings(Settings):
     )
     min_free_disk_bytes: int = setting(
         512 * MIB, "Bytes left free on the disk: writes are refused with 503 before they eat into it.", ge=0
+    )
+    stores: tuple[str, ...] = setting(
+        (),
+        "Names of the durable stores that pictures are written to: the first is the primary, the others are"
+        " mirrors. When not set, all that are configured, or `disk` when none is.",
+    )
+    disk_key_template: str = setting(
+        DEFAULT_TEMPLATE,
+        "How the disk store makes its keys, of {account}, {yyyy}, {mm}, {dd}, {asset_id}, {secret} and {ext}."
+        " Keys that are in use stay as they are.",
     )
     memory_cache_bytes: int = setting(
         64 * MIB, "Bytes of pictures kept in memory, bookkeeping included; 0 keeps none.", ge=0
@@ -61,6 +72,12 @@ class StorageSettings(Settings):
         "Bytes of computed variants kept on disk, those read longest ago leave first; 0 keeps none.",
         ge=0,
     )
+
+    @field_validator("disk_key_template")
+    @classmethod
+    def _makes_keys(cls, value: str) -> str:
+        KeyTemplate(value)
+        return value
 
     @field_validator("redis_url")
     @classmethod

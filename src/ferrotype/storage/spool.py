@@ -66,6 +66,11 @@ class Spool:
                     self._bytes += entry.stat().st_size
         return sorted(complete)
 
+    def complete(self) -> list[str]:
+        """The ids of the complete files, oldest first."""
+        with os.scandir(self._root) as entries:
+            return sorted(entry.name for entry in entries if is_id(entry.name))
+
     def path(self, asset_id: str) -> Path | None:
         """The complete file, None while there is none. Raises NotFound when `asset_id` is no id."""
         path = self._path(asset_id)
