@@ -55,7 +55,7 @@ async def test_the_envelope_has_every_field_from_the_first_state_on(client: Clie
             "content_type",
         ),
         *("animated", "has_alpha", "bytes", "sha256", "placeholder", "stored", "source_type", "credit"),
-        *("visibility", "created_at", "deleted_at"),
+        *("visibility", "created_at", "expires_at", "deleted_at", "purged_at"),
     }
 
 
@@ -103,7 +103,7 @@ async def test_durable_answers_when_the_store_has_it(client: Client) -> None:
     generation = (await client.order(**FOX, mode="durable")).json
     asset = generation["output"][0]
     assert asset["stored"] is True
-    stored = client.app.store.local_path(await _key(client, asset["id"]))
+    stored = client.app.stores.primary.local_path(await _key(client, asset["id"]))
     assert stored is not None
     assert hashlib.sha256(stored.read_bytes()).hexdigest() == asset["sha256"]
 
@@ -111,7 +111,9 @@ async def test_durable_answers_when_the_store_has_it(client: Client) -> None:
 async def _key(client: Client, asset_id: str) -> str:
     from ferrotype.db import assets
 
-    key = await client.app.database.read(lambda tx: assets.copy_key(tx, asset_id, client.app.store.name))
+    key = await client.app.database.read(
+        lambda tx: assets.copy_key(tx, asset_id, client.app.stores.primary.name)
+    )
     assert key is not None
     return key
 

@@ -37,7 +37,7 @@ from ferrotype.services.cancel import Cancel
 from ferrotype.services.conclude import JOBS, Conclude
 from ferrotype.services.ingest import Ingest, delivered
 from ferrotype.services.journal import Journal
-from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.settings import RetentionSettings, ServiceSettings
 
 T = TypeVar("T")
 GRANT = 1_000
@@ -101,6 +101,7 @@ class Books(RuleBasedStateMachine):
             journal,
             self.clock,
             self.orders,
+            RetentionSettings(),
             lambda *_: None,
         )
         self.arrive = Arrive(self.database, self.engine, None, journal, self.clock, self.orders)  # type: ignore[arg-type]

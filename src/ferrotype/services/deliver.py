@@ -173,7 +173,7 @@ class Deliver:
         if kept := await self._levels.get_below(asset_id):
             return Opened(*kept)
         for name, key in found.keys.items():
-            if name in self._stores:
+            if name in self._stores and not self._stores[name].local:
                 return Opened(self._arrivals.start(asset_id, in_store(name, key)), "store")
         if found.asset.origin is not None:
             return Opened(self._arrivals.start(asset_id, found.asset.origin), "arriving")

@@ -71,7 +71,8 @@ class Originals:
         return next((path for path in paths if path is not None), None)
 
     def _away(self, keys: Mapping[str, str]) -> list[tuple[Store, str]]:
-        return [(self._stores[name], key) for name, key in keys.items() if name in self._stores]
+        known = [(self._stores[name], key) for name, key in keys.items() if name in self._stores]
+        return [(store, key) for store, key in known if not store.local]
 
     async def _keys(self, asset_id: str) -> Mapping[str, str]:
         found = await self._database.read(lambda tx: assets.copy_keys(tx, [asset_id]))

@@ -39,9 +39,11 @@ class NotForgotten(Exception):
 
 
 class Store(Protocol):
-    """One durable place for originals. Keys are relative, `/`-separated and made by the caller."""
+    """One durable place for originals. Keys are relative, `/`-separated and made by the caller. One that is
+    `local` has its pictures as files on this machine, or not at all."""
 
     name: str
+    local: bool
 
     async def put(self, key: str, source: Path, *, content_type: str, sha256: str) -> None:
         """Keep the file's bytes under `key`; durable, and known to be the same bytes, once this returns.

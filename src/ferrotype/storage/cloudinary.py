@@ -54,6 +54,7 @@ class CloudinaryStore:
         if account is None:
             raise ConfigError(f"{name}: the cloud's name, API key or secret is missing.")
         self.name = name
+        self.local = False
         self._settings = settings
         self._account = account
         self._clock = clock or SystemClock()

@@ -40,6 +40,7 @@ class DiskStore:
         tries before it copies; it raises OSError where files cannot share."""
         root.mkdir(parents=True, exist_ok=True)
         self.name = name
+        self.local = True
         self._root = root
         self._min_free_bytes = min_free_bytes
         self._public_base = public_base

@@ -73,6 +73,7 @@ class ObjectStore:
         """`place` says for people where the bucket is. `public_base` is the URL under which everybody can
         load what is in it; without one `presigned_seconds` makes URLs that are good for so long."""
         self.name = name
+        self.local = False
         self._clients = clients
         self._place = place
         self._public_base = public_base
