@@ -45,6 +45,7 @@ async def working(
         rng=random.Random(7),
     )
     running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0)  # its first step: from here on it takes jobs that begin with their order
     try:
         yield worker
     finally:
