@@ -17,6 +17,7 @@ from ferrotype.db.migrate import migrate
 from ferrotype.db.postgres import PostgresDatabase, asyncpg_url
 from ferrotype.db.sqlite import SqliteDatabase
 from ferrotype.domain.ids import new_id
+from tests.databases import migrated
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +53,7 @@ async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     """A migrated SQLite database."""
-    await migrate(f"sqlite:///{tmp_path}/test.db")
+    await migrated(tmp_path / "test.db")
     database = SqliteDatabase(tmp_path / "test.db")
     yield database
     await database.close()

@@ -10,7 +10,6 @@ from sqlalchemy import insert
 
 from ferrotype.db import assets
 from ferrotype.db.database import Story, T, Transaction
-from ferrotype.db.migrate import migrate
 from ferrotype.db.schema import accounts
 from ferrotype.db.sqlite import SqliteDatabase
 from ferrotype.domain.asset import Asset
@@ -24,6 +23,7 @@ from ferrotype.storage.disk import DiskStore
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
+from tests.databases import migrated
 from tests.delivery.assembly import Pictures, Rules
 from tests.delivery.driver import Client
 from tests.storage.origin import ORIGIN, FakeOrigin, content_type_of
@@ -127,7 +127,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    await migrate(f"sqlite:///{tmp_path}/test.db")
+    await migrated(tmp_path / "test.db")
     database = CountingDatabase(tmp_path / "test.db")
     made = World(tmp_path, database)
 

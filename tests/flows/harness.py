@@ -15,6 +15,7 @@ import aiohttp
 from ferrotype.app.compose import Ferrotype
 from ferrotype.app.server import address, serve
 from ferrotype.app.settings import load_settings
+from tests.databases import migrated
 from tests.ports import free_port
 
 
@@ -122,6 +123,8 @@ async def running(data_dir: Path, **environ: str) -> AsyncIterator[Client]:
         **environ,
     }
     settings = load_settings(env)
+    if settings.database.url is None:
+        await migrated(settings.data_dir / "ferrotype.db")
     started: asyncio.Future[Ferrotype] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
 

@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ferrotype.db import assets, attempts, generations, ledger
 from ferrotype.db.database import Transaction
-from ferrotype.db.migrate import migrate
 from ferrotype.db.sqlite import SqliteDatabase
 from ferrotype.domain.asset import Asset, Origin
 from ferrotype.domain.clock import ManualClock
@@ -38,6 +37,7 @@ from ferrotype.services.conclude import JOBS, Conclude
 from ferrotype.services.ingest import Ingest, delivered
 from ferrotype.services.journal import Journal
 from ferrotype.services.settings import RetentionSettings, ServiceSettings
+from tests.databases import migrated
 
 T = TypeVar("T")
 GRANT = 1_000
@@ -49,7 +49,7 @@ async def empty() -> Path:
     """A migrated database to copy: migrating anew takes longer than everything else here."""
     path = EMPTY / "empty.db"
     if not path.exists():
-        await migrate(f"sqlite:///{path}")
+        await migrated(path)
     return path
 
 

@@ -18,7 +18,6 @@ from sqlalchemy import insert
 
 from ferrotype.db import assets, generations
 from ferrotype.db.database import Story, T, Transaction
-from ferrotype.db.migrate import migrate
 from ferrotype.db.schema import accounts
 from ferrotype.db.sqlite import SqliteDatabase
 from ferrotype.domain import asset as domain
@@ -49,6 +48,7 @@ from ferrotype.storage.disk import DiskStore
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
+from tests.databases import migrated
 from tests.services.archives import contents, manifest
 from tests.storage.origin import ORIGIN, FakeOrigin, content_type_of, picture
 
@@ -208,7 +208,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    await migrate(f"sqlite:///{tmp_path}/test.db")
+    await migrated(tmp_path / "test.db")
     database = SqliteDatabase(tmp_path / "test.db")
     made = World(tmp_path, database)
 
