@@ -1,13 +1,18 @@
-"""Empty databases of this version's schema, migrated once for each test process and copied from then on."""
+"""Databases to test with: migrated once for each test process, and copied from then on."""
 
 from __future__ import annotations
 
 import atexit
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import insert
+
+from ferrotype.db.database import Database, Transaction
 from ferrotype.db.migrate import migrate
+from ferrotype.db.schema import accounts
 
 _made: list[Path] = []
 
@@ -23,3 +28,12 @@ async def migrated(path: Path) -> None:
         _made.append(folder / "template.db")
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_made[0], path)
+
+
+async def open_account(database: Database, account_id: str, at: datetime) -> None:
+    """An account without credits."""
+
+    def story(tx: Transaction) -> None:
+        tx.execute(insert(accounts).values(id=account_id, name="ada", available=0, created_at=at))
+
+    await database.write(story)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 from ferrotype.db import assets
-from ferrotype.db.database import Story, T, Transaction
-from ferrotype.db.schema import accounts
+from ferrotype.db.database import Story, T
 from ferrotype.db.sqlite import SqliteDatabase
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import ManualClock
@@ -23,7 +21,7 @@ from ferrotype.storage.disk import DiskStore
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
-from tests.databases import migrated
+from tests.databases import migrated, open_account
 from tests.delivery.assembly import Pictures, Rules
 from tests.delivery.driver import Client
 from tests.storage.origin import ORIGIN, FakeOrigin, content_type_of
@@ -130,13 +128,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await migrated(tmp_path / "test.db")
     database = CountingDatabase(tmp_path / "test.db")
     made = World(tmp_path, database)
-
-    def account(tx: Transaction) -> None:
-        tx.execute(
-            insert(accounts).values(id=made.account_id, name="ada", available=0, created_at=made.clock.now())
-        )
-
-    await database.write(account)
+    await open_account(database, made.account_id, made.clock.now())
     yield made
     await made.close()
     await database.close()

@@ -111,11 +111,8 @@ async def test_durable_answers_when_the_store_has_it(client: Client) -> None:
 async def _key(client: Client, asset_id: str) -> str:
     from ferrotype.db import assets
 
-    key = await client.app.database.read(
-        lambda tx: assets.copy_key(tx, asset_id, client.app.stores.primary.name)
-    )
-    assert key is not None
-    return key
+    found = await client.app.database.read(lambda tx: assets.keys(tx, asset_id))
+    return found[client.app.stores.primary.name]
 
 
 async def test_placeholder_and_copy_follow_the_answer(client: Client) -> None:

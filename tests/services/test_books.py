@@ -4,7 +4,6 @@ the tables: a real database, every transaction the service's own."""
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import shutil
 import tempfile
@@ -41,16 +40,6 @@ from tests.databases import migrated
 
 T = TypeVar("T")
 GRANT = 1_000
-EMPTY = Path(tempfile.mkdtemp(prefix="ferrotype-books-"))
-atexit.register(shutil.rmtree, EMPTY, ignore_errors=True)
-
-
-async def empty() -> Path:
-    """A migrated database to copy: migrating anew takes longer than everything else here."""
-    path = EMPTY / "empty.db"
-    if not path.exists():
-        await migrated(path)
-    return path
 
 
 class Nowhere:
@@ -85,7 +74,7 @@ class Books(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         path = self.folder / "test.db"
-        shutil.copy(await empty(), path)
+        await migrated(path)
         self.database = SqliteDatabase(path)
         journal = Journal(MemoryEventBus(), self.clock)
         self.engine = SqliteEngine(self.database, self.clock, {"light": 10}, owner="test", lease_seconds=3600)

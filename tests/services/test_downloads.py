@@ -48,7 +48,7 @@ from ferrotype.storage.disk import DiskStore
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
-from tests.databases import migrated
+from tests.databases import migrated, open_account
 from tests.services.archives import contents, manifest
 from tests.storage.origin import ORIGIN, FakeOrigin, content_type_of, picture
 
@@ -211,13 +211,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await migrated(tmp_path / "test.db")
     database = SqliteDatabase(tmp_path / "test.db")
     made = World(tmp_path, database)
-
-    def account(tx: Transaction) -> None:
-        tx.execute(
-            insert(accounts).values(id=made.account_id, name="ada", available=0, created_at=made.clock.now())
-        )
-
-    await database.write(account)
+    await open_account(database, made.account_id, made.clock.now())
     yield made
     assert made.files.open == [], "a file stayed open"
     await made.arrivals.close()

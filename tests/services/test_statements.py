@@ -205,7 +205,7 @@ async def test_assets_and_their_copies(database: Database) -> None:  # noqa: F81
     for first in (True, False):
         written = await database.write(lambda tx: assets.add_copy(tx, asset.id, "disk", "a/b.png", NOW))
         assert written is first
-    assert await database.read(lambda tx: assets.copy_key(tx, asset.id, "disk")) == "a/b.png"
+    assert await database.read(lambda tx: assets.keys(tx, asset.id)) == {"disk": "a/b.png"}
     found = (await database.read(lambda tx: assets.of_generations(tx, [generation.id])))[generation.id]
     facts = {"bytes": 2**40, "sha256": "00" * 32, "content_type": "image/png"}
     changed = {**facts, "state": AssetState.READY, "stored": True, "placeholder": placeholder}

@@ -31,9 +31,7 @@ _ADD_COPY: Final = {
     "sqlite": sqlite.insert(copies).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(copies).on_conflict_do_nothing(),
 }
-_COPY_KEY: Final = select(copies.c.key).where(
-    copies.c.asset_id == bindparam("asset"), copies.c.store == bindparam("in_store")
-)
+_KEYS: Final = select(copies.c.store, copies.c.key).where(copies.c.asset_id == bindparam("asset"))
 
 _REMOVE_COPIES: Final = delete(copies).where(copies.c.asset_id == bindparam("asset"))
 _EXPIRED: Final = (
@@ -116,10 +114,14 @@ def add_copy(tx: Transaction, asset_id: str, store: str, key: str, at: datetime)
     return bool(tx.execute(_ADD_COPY[tx.connection.dialect.name], row).rowcount == 1)
 
 
-def copy_key(tx: Transaction, asset_id: str, store: str) -> str | None:
-    """Under which key a store has the asset."""
-    found: str | None = tx.execute(_COPY_KEY, {"asset": asset_id, "in_store": store}).scalar_one_or_none()
-    return found
+def keys(tx: Transaction, asset_id: str) -> dict[str, str]:
+    """Under which key each store has the asset: store -> key."""
+    return {row.store: row.key for row in tx.execute(_KEYS, {"asset": asset_id})}
+
+
+def with_keys(tx: Transaction, asset_id: str) -> tuple[Asset | None, dict[str, str]]:
+    """One asset, and under which key each store has it."""
+    return get(tx, asset_id), keys(tx, asset_id)
 
 
 def copy_keys(tx: Transaction, ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -17,7 +17,7 @@ Choices that the URL leaves open:
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 
@@ -27,7 +27,7 @@ from ferrotype.http.asgi import Message, Receive, Scope, Send, body, send_proble
 from ferrotype.http.bodies import Body, body_of
 from ferrotype.http.conditional import NAMES as CONDITIONS
 from ferrotype.http.conditional import Conditions, none_match
-from ferrotype.http.disposition import content_disposition, picture_name
+from ferrotype.http.disposition import picture_disposition
 from ferrotype.http.picture_access import PictureAccess
 from ferrotype.http.picture_choice import Choice, choose
 from ferrotype.http.picture_headers import (
@@ -46,6 +46,7 @@ from ferrotype.http.prepared import MEMORY, Prepared, Reply
 from ferrotype.http.ranges import ByteRange
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver, Opened, check_arrived
+from ferrotype.services.originals import MOVES
 from ferrotype.services.variants import Variants
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import Cached, MemoryCache
@@ -55,8 +56,6 @@ NOTHING: Final = body(b"")
 FIXED: Final = Freshness.FIXED
 #: Levels that are caches of what was made or fetched before.
 CACHES: Final = (MEMORY, "shared", "variants")
-#: Looks for a file that moves from the spool to its store meanwhile.
-MOVES: Final = 3
 
 log = structlog.get_logger(__name__)
 
@@ -178,9 +177,7 @@ class DeliveryApp:
         if part and sending.size is not None:
             headers.append((b"content-range", part.content_range(sending.size)))
         if query.download is not None or choice.canonical:
-            how: Literal["inline", "attachment"] = "inline" if query.download is None else "attachment"
-            name = picture_name(query.download or "", asset_id, sending.content_type)
-            headers.append((b"content-disposition", content_disposition(how, name).encode()))
+            headers.append(picture_disposition(query.download, asset_id, sending.content_type))
         await send(start(206 if part else 200, headers))
         await (send(NOTHING) if scope["method"] == "HEAD" else sending.send(send))
         return opened.level

@@ -21,6 +21,13 @@ def content_disposition(how: Literal["inline", "attachment"], name: str) -> str:
     return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe=PLAIN)}"
 
 
+def picture_disposition(download: str | None, asset_id: str, content_type: str) -> tuple[bytes, bytes]:
+    """The header of a picture: to be saved as `download`, which may be empty, or to be shown where it is None."""
+    name = picture_name(download or "", asset_id, content_type)
+    how: Literal["inline", "attachment"] = "inline" if download is None else "attachment"
+    return b"content-disposition", content_disposition(how, name).encode()
+
+
 def picture_name(wish: str, otherwise: str, content_type: str) -> str:
     """The file name of a picture: the wish as far as every system takes it, else `otherwise`."""
     stem = safe_stem(wish)

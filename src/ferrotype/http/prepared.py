@@ -9,7 +9,7 @@ from cachebox import LRUCache
 
 from ferrotype.domain.transform import etag
 from ferrotype.http.asgi import Message, Scope, body, start
-from ferrotype.http.disposition import content_disposition, picture_name
+from ferrotype.http.disposition import picture_disposition
 from ferrotype.http.negotiation import NONE, Accepts, accepts_of
 from ferrotype.http.picture_headers import (
     Caching,
@@ -84,8 +84,7 @@ class Prepared:
             told = describe(cached.asset_id, cached.transform, self.caching, freshness)
             headers = picture_headers(cached.content_type, len(cached.body), MEMORY)
             if cached.transform:
-                name = picture_name("", cached.asset_id, cached.content_type)
-                headers.append((b"content-disposition", content_disposition("inline", name).encode()))
+                headers.append(picture_disposition(None, cached.asset_id, cached.content_type))
             reply.not_modified[freshness] = not_modified(told)
             reply.ok[freshness] = start(200, [*told, *headers])
         cached.reply = reply

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cachebox import LRUCache
 
 from ferrotype.db import assets
-from ferrotype.db.database import Database, Transaction
+from ferrotype.db.database import Database
 from ferrotype.domain.asset import Asset, Origin, Visibility
 from ferrotype.domain.problems import Gone, NotFound, OriginUnavailable
 from ferrotype.domain.states import AssetState
 from ferrotype.imaging.sniff import HEAD, sniff
+from ferrotype.services.originals import LocalFile, away, local_files
 from ferrotype.storage.arrivals import Arrival, Arrivals, OriginUnusable
 from ferrotype.storage.base import Store
 from ferrotype.storage.levels import Levels
@@ -39,8 +40,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A complete picture on this machine's disk, too large for the memory cache. `size` is in bytes;
-    `stays` tells whether the file keeps its name: those of the spool lose it when a store has them."""
+    """A complete picture on this machine's disk, too large for the memory cache. `size` is in bytes; `stays`
+    is that of `LocalFile`."""
 
     path: Path
     size: int
@@ -127,8 +128,8 @@ class Deliver:
             return cached.body
         if arrival := self._arrivals.get(asset_id):
             return arrival
-        if path := self._local_path(found):
-            return path
+        if file := next(self._local_files(found), None):
+            return file.path
         match (await self.open(found)).delivery:
             case Cached(body=body):
                 return body
@@ -147,11 +148,8 @@ class Deliver:
         return None
 
     async def _find(self, asset_id: str) -> Found:
-        def story(tx: Transaction) -> tuple[Asset | None, dict[str, str]]:
-            return assets.get(tx, asset_id), assets.copy_keys(tx, [asset_id]).get(asset_id, {})
-
         changes = self._levels.changes
-        asset, keys = await self._database.read(story)
+        asset, keys = await self._database.read(lambda tx: assets.with_keys(tx, asset_id))
         if asset is None:
             raise NotFound("There is no such picture.")
         if asset.deleted_at is not None:
@@ -172,36 +170,26 @@ class Deliver:
             return Opened(delivery, "disk")
         if kept := await self._levels.get_below(asset_id):
             return Opened(*kept)
-        for name, key in found.keys.items():
-            if name in self._stores and not self._stores[name].local:
-                return Opened(self._arrivals.start(asset_id, in_store(name, key)), "store")
+        for store, key in away(found.keys, self._stores):
+            return Opened(self._arrivals.start(asset_id, in_store(store.name, key)), "store")
         if found.asset.origin is not None:
             return Opened(self._arrivals.start(asset_id, found.asset.origin), "arriving")
         raise OriginUnavailable("The picture's bytes are not here yet.", retry_after=1)
 
+    def _local_files(self, found: Found) -> Iterator[LocalFile]:
+        return local_files(found.asset.id, found.keys, self._spool, self._stores)
+
     async def _from_disk(self, found: Found) -> Cached | File | None:
-        asset_id = found.asset.id
-        if delivery := await self._from_file(asset_id, self._spool.path(asset_id), stays=False):
-            return delivery
-        for name, key in found.keys.items():
-            path = self._stores[name].local_path(key) if name in self._stores else None
-            if delivery := await self._from_file(asset_id, path, stays=True):
+        for file in self._local_files(found):
+            if delivery := await self._from_file(found.asset.id, file):
                 return delivery
         return None
 
-    def _local_path(self, found: Found) -> Path | None:
-        places = [self._spool.path(found.asset.id)]
-        keys = found.keys.items()
-        places += [self._stores[name].local_path(key) for name, key in keys if name in self._stores]
-        return next((path for path in places if path is not None), None)
-
-    async def _from_file(self, asset_id: str, path: Path | None, *, stays: bool) -> Cached | File | None:
-        """None when the file is not there, or is gone by now because a store has it."""
-        if path is None:
-            return None
+    async def _from_file(self, asset_id: str, local: LocalFile) -> Cached | File | None:
+        """None when the file is gone by now because a store has it."""
 
         def read() -> tuple[int, str, bytes | None]:
-            with path.open("rb", buffering=0) as file:
+            with local.path.open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 body = file.read() if size <= self._levels.max_object_bytes else None
                 head = file.read(HEAD) if body is None else body[:HEAD]
@@ -213,7 +201,7 @@ class Deliver:
         except FileNotFoundError:
             return None
         if body is None:
-            return File(path, size, content_type, stays)
+            return File(local.path, size, content_type, local.stays)
         return self._levels.put(asset_id, "", body, content_type)
 
 

@@ -25,11 +25,10 @@ from ferrotype.services import download_manifest as manifest
 from ferrotype.services.deliver import Deliver, File
 from ferrotype.services.download_manifest import LeftOut, Packed, Reason
 from ferrotype.services.download_picture import CHUNK, OpenFile, PackedPicture
+from ferrotype.services.originals import MOVES
 from ferrotype.services.zip_format import Member, ZipWriter, length_of
 from ferrotype.storage.arrivals import Arrival, OriginUnusable
 
-#: Looks for a file that moves from the spool to its store meanwhile.
-MOVES: Final = 3
 NOWHERE: Final = "Its bytes are nowhere."
 
 

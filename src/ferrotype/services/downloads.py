@@ -22,6 +22,7 @@ from ferrotype.services.download_manifest import LeftOut, Reason
 from ferrotype.services.download_names import SHORT, archive_name, slug, stems
 from ferrotype.services.download_picture import OpenFile, open_file
 from ferrotype.services.download_stream import Download, Entry, damaged
+from ferrotype.services.originals import local_files
 from ferrotype.services.settings import DownloadSettings
 from ferrotype.storage.base import Store
 from ferrotype.storage.spool import Spool
@@ -171,13 +172,10 @@ class Downloads:
     def _look_for(self, pictures: Iterable[Asset], keys: Keys) -> dict[str, tuple[Path, int]]:
         found: dict[str, tuple[Path, int]] = {}
         for asset in pictures:
-            paths = [self._spool.path(asset.id)]
-            paths += [self._stores[name].local_path(key) for name, key in keys.get(asset.id, {}).items()]
-            for path in paths:
+            for file in local_files(asset.id, keys.get(asset.id, {}), self._spool, self._stores):
                 try:
-                    if path is not None:
-                        found[asset.id] = path, path.stat().st_size
-                        break
+                    found[asset.id] = file.path, file.path.stat().st_size
+                    break
                 except FileNotFoundError:
                     continue  # it went from the spool to its store meanwhile
         return found

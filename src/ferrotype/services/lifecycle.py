@@ -8,11 +8,11 @@ from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset, Visibility
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.problems import Gone, NotFound, Overloaded
+from ferrotype.domain.problems import Gone, NotFound
 from ferrotype.domain.states import JobState
 from ferrotype.engine.base import Engine, Lease, NewJob
 from ferrotype.services.purge import KIND as PURGE
-from ferrotype.storage.base import NotForgotten
+from ferrotype.services.purge import forget
 from ferrotype.storage.levels import Levels
 
 #: Tries where a cache or a store is out of reach; with the engine's back-off that is days.
@@ -92,10 +92,7 @@ class Forget:
 
     async def __call__(self, lease: Lease) -> None:
         """Harmless to do again. Raises Overloaded when a cache could not be told."""
-        try:
-            await self._levels.forget(str(lease.payload["asset_id"]))
-        except NotForgotten as error:
-            raise Overloaded(f"A cache could not be told to forget: {error}", retry_after=1) from error
+        await forget(self._levels, str(lease.payload["asset_id"]))
         await self._database.write(
             lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED), durable=False
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,34 @@ from ferrotype.storage.spool import Spool
 
 #: Looks before bytes that keep moving count as gone: spool, then store, then once more.
 MOVES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A complete picture on this machine's disk. `stays` tells whether it keeps its name: files of the spool
+    lose theirs when a store has them."""
+
+    path: Path
+    stays: bool
+
+
+def local_files(
+    asset_id: str, keys: Mapping[str, str], spool: Spool, stores: Mapping[str, Store]
+) -> Iterator[LocalFile]:
+    """Where the picture is on this machine, nearest first, each looked for when it is asked for. `keys` are
+    those of its copies, by store; stores that are not configured (any more) are passed over."""
+    if path := spool.path(asset_id):
+        yield LocalFile(path, stays=False)
+    for name, key in keys.items():
+        if name in stores and (path := stores[name].local_path(key)):
+            yield LocalFile(path, stays=True)
+
+
+def away(keys: Mapping[str, str], stores: Mapping[str, Store]) -> Iterator[tuple[Store, str]]:
+    """The stores beyond this machine that have the picture, each with its key."""
+    for name, key in keys.items():
+        if name in stores and not stores[name].local:
+            yield stores[name], key
 
 
 class Originals:
@@ -40,7 +69,7 @@ class Originals:
                 return await asyncio.to_thread(path.read_bytes)
             except FileNotFoundError:
                 continue  # it went from the spool to its store meanwhile
-        for store, key in self._away(await self._keys(asset_id)):
+        for store, key in away(await self._keys(asset_id), self._stores):
             return b"".join([chunk async for chunk in store.open(key)])
         raise NotFound(f"The bytes of asset {asset_id} are nowhere.")
 
@@ -52,7 +81,7 @@ class Originals:
         if path is not None:
             yield path
             return
-        for store, key in self._away(keys):
+        for store, key in away(keys, self._stores):
             part = self._spool.open_part(asset_id)
             try:
                 async for chunk in store.open(key):
@@ -64,16 +93,8 @@ class Originals:
         raise NotFound(f"The bytes of asset {asset_id} are nowhere.")
 
     def _path(self, asset_id: str, keys: Mapping[str, str]) -> Path | None:
-        spooled = self._spool.path(asset_id)
-        if spooled is not None:
-            return spooled
-        paths = (self._stores[name].local_path(key) for name, key in keys.items() if name in self._stores)
-        return next((path for path in paths if path is not None), None)
-
-    def _away(self, keys: Mapping[str, str]) -> list[tuple[Store, str]]:
-        known = [(self._stores[name], key) for name, key in keys.items() if name in self._stores]
-        return [(store, key) for store, key in known if not store.local]
+        found = next(local_files(asset_id, keys, self._spool, self._stores), None)
+        return found.path if found else None
 
     async def _keys(self, asset_id: str) -> Mapping[str, str]:
-        found = await self._database.read(lambda tx: assets.copy_keys(tx, [asset_id]))
-        return found.get(asset_id, {})
+        return await self._database.read(lambda tx: assets.keys(tx, asset_id))

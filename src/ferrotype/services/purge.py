@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database, Transaction
-from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.problems import Overloaded
 from ferrotype.domain.states import AssetState, JobState
@@ -48,7 +47,7 @@ class Purge:
 
         Raises Overloaded while its copy is still being made, or a store is not configured or out of reach.
         """
-        asset, keys = await self._database.read(lambda tx: _load(tx, asset_id))
+        asset, keys = await self._database.read(lambda tx: assets.with_keys(tx, asset_id))
         if asset is None or asset.deleted_at is None or asset.purged_at is not None:
             return
         if asset.state is AssetState.ARRIVING or (asset.state is AssetState.READY and not keys):
@@ -59,10 +58,7 @@ class Purge:
                 raise Overloaded(f"The store {name}, which has asset {asset_id}, is not configured.")
             await store.delete(key)
         await self._spool.remove(asset_id)
-        try:
-            await self._levels.forget(asset_id)
-        except NotForgotten as error:
-            raise Overloaded(f"A cache could not be told to forget: {error}", retry_after=1) from error
+        await forget(self._levels, asset_id)
         now = self._clock.now()
 
         def story(tx: Transaction) -> None:
@@ -72,5 +68,9 @@ class Purge:
         await self._database.write(story)
 
 
-def _load(tx: Transaction, asset_id: str) -> tuple[Asset | None, dict[str, str]]:
-    return assets.get(tx, asset_id), assets.copy_keys(tx, [asset_id]).get(asset_id, {})
+async def forget(levels: Levels, asset_id: str) -> None:
+    """Have every cache let go of an asset. Raises Overloaded when one could not be told."""
+    try:
+        await levels.forget(asset_id)
+    except NotForgotten as error:
+        raise Overloaded(f"A cache could not be told to forget: {error}", retry_after=1) from error

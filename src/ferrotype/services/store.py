@@ -56,7 +56,7 @@ class StoreCopy:
         asset_id = str(lease.payload["asset_id"])
         primary = self._stores.written[0]
         name = str(lease.payload.get("store") or primary)
-        asset, keys = await self._database.read(lambda tx: _load(tx, asset_id))
+        asset, keys = await self._database.read(lambda tx: assets.with_keys(tx, asset_id))
         if name not in self._stores.by_name:
             raise Overloaded(f"The store {name} is not configured.", retry_after=60)
         if asset is None or asset.purged_at is not None or name in keys:
@@ -103,10 +103,6 @@ async def tidy_spool(database: Database, spool: Spool, *, recover: bool = False)
     """Let go of spooled files that nobody needs: without a standing asset, or after their copy. With
     `recover`, once at the start, also of what a crash left half-written."""
     for asset_id in await asyncio.to_thread(spool.recover if recover else spool.complete):
-        asset, keys = await database.read(lambda tx, asset_id=asset_id: _load(tx, asset_id))  # type: ignore[misc]
+        asset, keys = await database.read(lambda tx, asset_id=asset_id: assets.with_keys(tx, asset_id))  # type: ignore[misc]
         if asset is None or asset.state is AssetState.FAILED or keys:
             await spool.remove(asset_id)
-
-
-def _load(tx: Transaction, asset_id: str) -> tuple[Asset | None, dict[str, str]]:
-    return assets.get(tx, asset_id), assets.copy_keys(tx, [asset_id]).get(asset_id, {})

@@ -28,6 +28,7 @@ from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.imaging.watermark import Watermark
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver, Found, Opened
+from ferrotype.services.originals import MOVES
 from ferrotype.storage.arrivals import Arrival
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import cache_key
@@ -39,8 +40,6 @@ BROKEN_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 600.0
 #: Transforms and pictures that are remembered to be impossible.
 REMEMBERED: Final = 4096
-#: Looks for a file that moves from the spool to its store meanwhile.
-MOVES: Final = 3
 
 log = structlog.get_logger(__name__)
 
