@@ -22,7 +22,8 @@ def content_disposition(how: Literal["inline", "attachment"], name: str) -> str:
 
 
 def picture_disposition(download: str | None, asset_id: str, content_type: str) -> tuple[bytes, bytes]:
-    """The header of a picture: to be saved as `download`, which may be empty; to be shown where it is None."""
+    """The header of a picture that is saved as `download`, which may be empty; of one that is shown where it
+    is None."""
     name = picture_name(download or "", asset_id, content_type)
     how: Literal["inline", "attachment"] = "inline" if download is None else "attachment"
     return b"content-disposition", content_disposition(how, name).encode()
