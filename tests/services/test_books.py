@@ -28,14 +28,18 @@ from ferrotype.domain.states import GENERATION, JOB, AssetState, AttemptState, G
 from ferrotype.engine.base import Lease, NewJob
 from ferrotype.engine.sqlite import SqliteEngine
 from ferrotype.events.memory import MemoryEventBus
+from ferrotype.net.telemetry import Telemetry
 from ferrotype.providers.base import Finished
 from ferrotype.services import credits
 from ferrotype.services.arrive import Arrive
 from ferrotype.services.cancel import Cancel
 from ferrotype.services.conclude import JOBS, Conclude
-from ferrotype.services.ingest import Ingest, delivered
+from ferrotype.services.followers import Followers
+from ferrotype.services.ingest import Ingest
 from ferrotype.services.journal import Journal
-from ferrotype.services.settings import RetentionSettings, ServiceSettings
+from ferrotype.services.ready import Ready
+from ferrotype.services.routing import Routing
+from ferrotype.services.settings import RetentionSettings, ReuseSettings, ServiceSettings
 from tests.databases import migrated
 
 T = TypeVar("T")
@@ -78,22 +82,34 @@ class Books(RuleBasedStateMachine):
         self.database = SqliteDatabase(path)
         journal = Journal(MemoryEventBus(), self.clock)
         self.engine = SqliteEngine(self.database, self.clock, {"light": 10}, owner="test", lease_seconds=3600)
-        self.conclude = Conclude(self.database, self.engine, journal, self.clock)
-        self.cancel_story = Cancel(self.database, self.engine, self.conclude)
+        followers = Followers(
+            self.engine,
+            Routing({}, None, None),  # type: ignore[arg-type]
+            journal,
+            Telemetry(self.clock),
+            self.clock,
+            ReuseSettings(),
+            RetentionSettings(),
+            max_starts=5,
+        )
+        self.conclude = Conclude(self.database, self.engine, journal, followers, self.clock)
+        self.cancel_story = Cancel(self.database, self.engine, self.conclude, followers)
         self.journal = journal
         self.orders = ServiceSettings()
+        self.ready = Ready(self.engine, journal, followers, self.clock, self.orders)
         self.ingest = Ingest(
             self.database,
             self.engine,
             Nowhere(),  # type: ignore[arg-type]
             Nowhere(),  # type: ignore[arg-type]
             journal,
+            self.ready,
             self.clock,
             self.orders,
             RetentionSettings(),
             lambda *_: None,
         )
-        self.arrive = Arrive(self.database, self.engine, None, journal, self.clock, self.orders)  # type: ignore[arg-type]
+        self.arrive = Arrive(self.database, self.engine, None, journal, followers, self.ready, self.clock)  # type: ignore[arg-type]
         self.account = await credits.Accounts(self.database, self.clock).open_default(GRANT)
         self.generation_id = new_id()
         generation = Generation(
@@ -213,7 +229,7 @@ class Books(RuleBasedStateMachine):
             assert generation is not None
             if arrives:
                 assets.move(tx, asset, AssetState.READY)
-                delivered(tx, self.engine, self.journal, generation, asset, self.clock, self.orders)
+                self.ready(tx, generation, asset)
             else:
                 self.arrive.lose(tx, asset, OriginUnavailable("gone").to_json())
 

@@ -58,6 +58,7 @@ from ferrotype.services.deliver import STORE, Deliver
 from ferrotype.services.downloads import Downloads
 from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
+from ferrotype.services.followers import Followers
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.janitor import Janitor
@@ -65,9 +66,11 @@ from ferrotype.services.journal import Journal
 from ferrotype.services.lifecycle import Forget, Lifecycle
 from ferrotype.services.originals import Originals
 from ferrotype.services.purge import Purge
+from ferrotype.services.ready import Ready
 from ferrotype.services.references import References
 from ferrotype.services.requests import Requests
 from ferrotype.services.retention import Retention
+from ferrotype.services.reuse import Reuse
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
 from ferrotype.services.standing import Standings
@@ -196,19 +199,32 @@ class Ferrotype:
         self.requests = Requests(
             self.database, self.catalogue, self.inputs, settings.routing.call_timeout, self._hook_url
         )
-        self.conclude = Conclude(database, engine, self.journal, clock)
+        followers = Followers(
+            engine,
+            self.routing,
+            self.journal,
+            self.telemetry,
+            clock,
+            settings.reuse,
+            settings.retention,
+            settings.engine.max_starts,
+        )
+        ready = Ready(engine, self.journal, followers, clock, orders)
+        self.conclude = Conclude(database, engine, self.journal, followers, clock)
+        self.cancel = Cancel(database, engine, self.conclude, followers)
         self.ingest = Ingest(
             database,
             engine,
             self.spool,
             self.arrivals,
             self.journal,
+            ready,
             clock,
             orders,
             settings.retention,
             self._remember,
         )
-        self.arrive = Arrive(database, engine, self.arrivals, self.journal, clock, orders)
+        self.arrive = Arrive(database, engine, self.arrivals, self.journal, followers, ready, clock)
         self.envelopes = Envelopes(database, engine, self.journal, clock)
         run = Run(
             database,
@@ -218,6 +234,7 @@ class Ferrotype:
             self.ingest,
             self.conclude,
             self.journal,
+            followers,
             clock,
             orders,
         )
@@ -230,6 +247,8 @@ class Ferrotype:
             self.inputs,
             self.journal,
             self.spool,
+            followers,
+            Reuse(settings.reuse),
             clock,
             orders,
             settings.delivery.visibility,
@@ -294,7 +313,7 @@ class Ferrotype:
             database=self.database,
             bus=self.bus,
             admit=self.admit,
-            cancel=Cancel(self.database, self.engine, self.conclude),
+            cancel=self.cancel,
             uploads=self.uploads,
             downloads=Downloads(
                 self.database, self.deliver, self.spool, self.stores.by_name, settings.downloads

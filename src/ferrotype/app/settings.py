@@ -18,7 +18,13 @@ from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
 from ferrotype.providers.connections import Connection, load_connections
 from ferrotype.providers.registry import KINDS
-from ferrotype.services.settings import DownloadSettings, RetentionSettings, RoutingSettings, ServiceSettings
+from ferrotype.services.settings import (
+    DownloadSettings,
+    RetentionSettings,
+    ReuseSettings,
+    RoutingSettings,
+    ServiceSettings,
+)
 from ferrotype.storage.registry import STORE_KINDS, StorePlan, load_stores
 from ferrotype.storage.settings import StorageSettings
 
@@ -33,6 +39,7 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     CatalogueSettings,
     ServiceSettings,
     RetentionSettings,
+    ReuseSettings,
     RoutingSettings,
     ImagingSettings,
     NetSettings,
@@ -56,6 +63,7 @@ class AppSettings:
     catalogue: CatalogueSettings
     orders: ServiceSettings
     retention: RetentionSettings
+    reuse: ReuseSettings
     routing: RoutingSettings
     imaging: ImagingSettings
     net: NetSettings

@@ -33,6 +33,17 @@ _ADD_COPY: Final = {
 }
 _KEYS: Final = select(copies.c.store, copies.c.key).where(copies.c.asset_id == bindparam("asset"))
 
+_UPLOADED: Final = (
+    _ROWS.where(
+        assets.c.account_id == bindparam("account"),
+        assets.c.sha256 == bindparam("content"),
+        assets.c.generation_id.is_(None),
+        assets.c.visibility == bindparam("seen_by"),
+        assets.c.deleted_at.is_(None),
+    )
+    .order_by(assets.c.id.desc())
+    .limit(1)
+)
 _REMOVE_COPIES: Final = delete(copies).where(copies.c.asset_id == bindparam("asset"))
 _EXPIRED: Final = (
     _ROWS.where(
@@ -78,6 +89,13 @@ def of_generations(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, 
 def of_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Asset]:
     """Those of the assets that exist, by id."""
     return {row.id: _asset(row) for row in tx.execute(_ROWS.where(assets.c.id.in_(ids)))}
+
+
+def uploaded(tx: Transaction, account_id: str, sha256: str, visibility: Visibility) -> Asset | None:
+    """The account's newest upload of these bytes that stands and is that visible."""
+    wanted = {"account": account_id, "content": sha256, "seen_by": visibility}
+    row = tx.execute(_UPLOADED, wanted).one_or_none()
+    return _asset(row) if row else None
 
 
 def states(tx: Transaction, generation_id: str) -> list[AssetState]:

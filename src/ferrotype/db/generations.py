@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import generations, idempotency_keys
@@ -19,6 +19,29 @@ _INSERT: Final = insert(generations)
 _BY_ID: Final = select(generations).where(generations.c.id == bindparam("generation_id"))
 _LOCKED: Final = _BY_ID.with_for_update()
 _UPDATE: Final = update(generations).where(generations.c.id == bindparam("generation_id"))
+#: No `in_`: it would be expanded, and so compiled, each time.
+_STANDING: Final = and_(
+    generations.c.status != GenerationState.FAILED, generations.c.status != GenerationState.CANCELED
+)
+_SAME: Final = (
+    select(generations)
+    .where(
+        generations.c.reuse_key == bindparam("of_key"),
+        generations.c.reused_from.is_(None),
+        _STANDING,
+    )
+    .order_by(generations.c.id.desc())
+    .limit(10)
+)
+_FOLLOWERS: Final = (
+    select(generations)
+    .where(
+        generations.c.reused_from == bindparam("leader_id"),
+        _STANDING,
+    )
+    .order_by(generations.c.id)
+)
+_FOLLOWER_IDS: Final = _FOLLOWERS.with_only_columns(generations.c.id)
 
 
 def add(tx: Transaction, generation: Generation) -> None:
@@ -37,10 +60,14 @@ def add(tx: Transaction, generation: Generation) -> None:
             "credits_each": generation.credits_each,
             "usd_each": generation.usd_each,
             "reused_from": generation.reused_from,
+            "reuse_key": generation.reuse_key,
+            "similarity": generation.similarity,
             "tags": generation.tags,
             "metadata_": generation.metadata,
             "visibility": generation.visibility,
             "created_at": generation.created_at,
+            "started_at": generation.started_at,
+            "completed_at": generation.completed_at,
         },
     )
 
@@ -93,6 +120,49 @@ def move(
 def explain(tx: Transaction, generation: Generation, error: dict[str, Any]) -> None:
     """Write what is missing of a generation that has ended."""
     tx.execute(_UPDATE, {"generation_id": generation.id, "error": error})
+
+
+def answer(
+    tx: Transaction, follower: Generation, at: datetime, *, credits_each: int, error: dict[str, Any] | None
+) -> None:
+    """End a follower well, at the price of a reuse. Raises IllegalTransition when it has ended."""
+    GENERATION.advance(follower.status, GenerationState.SUCCEEDED)
+    values = {
+        "status": GenerationState.SUCCEEDED,
+        "completed_at": at,
+        "credits_each": credits_each,
+        "error": error,
+    }
+    tx.execute(_UPDATE, {"generation_id": follower.id, **values})
+
+
+def same(tx: Transaction, reuse_key: str) -> list[Generation]:
+    """The last generations for identical orders that are on their way or went well, newest first; no
+    followers."""
+    return [_generation(row) for row in tx.execute(_SAME, {"of_key": reuse_key})]
+
+
+def followers(tx: Transaction, leader_id: str) -> list[Generation]:
+    """Generations that have their pictures from this one, oldest first; none that failed or was canceled."""
+    return [_generation(row) for row in tx.execute(_FOLLOWERS, {"leader_id": leader_id})]
+
+
+def follower_ids(tx: Transaction, leader_id: str) -> list[str]:
+    """Ids of the `followers`."""
+    return list(tx.execute(_FOLLOWER_IDS, {"leader_id": leader_id}).scalars())
+
+
+def lead(tx: Transaction, follower: Generation, at: datetime, *, retry_of: str | None) -> None:
+    """Let a follower make its own pictures."""
+    values = {"reused_from": None, "retry_of": retry_of, "started_at": at if follower.started_at else None}
+    tx.execute(_UPDATE, {"generation_id": follower.id, **values})
+
+
+def follow(tx: Transaction, ids: Sequence[str], leader_id: str) -> None:
+    """Let these wait for another leader."""
+    rows = [{"generation_id": each, "reused_from": leader_id} for each in ids]
+    if rows:
+        tx.execute(_UPDATE, rows)
 
 
 def find_key(tx: Transaction, account_id: str, key: str) -> tuple[str, str, datetime] | None:
@@ -149,6 +219,9 @@ def _generation(row: Row[Any]) -> Generation:
         completed_at=row.completed_at,
         error=row.error,
         reused_from=row.reused_from,
+        reuse_key=row.reuse_key,
+        similarity=row.similarity,
+        retry_of=row.retry_of,
         tags=row.tags,
         metadata=row.metadata_,
         visibility=Visibility(row.visibility),

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -99,6 +100,9 @@ generations = Table(
     Column("usd_each", Float, nullable=False),
     Column("error", JSON(none_as_null=True)),
     Column("reused_from", ID),
+    Column("reuse_key", String(64)),
+    Column("similarity", Float),
+    Column("retry_of", ID),
     Column("tags", JSON, nullable=False),
     Column("metadata", JSON, key="metadata_", nullable=False),
     Column("visibility", String(16), nullable=False, server_default="unlisted"),
@@ -106,6 +110,20 @@ generations = Table(
     Column("started_at", Moment),
     Column("completed_at", Moment),
     Index("ix_generations_account_id_id", "account_id", "id"),
+)
+#: What was made for an identical order, newest last; and which generations have their pictures from another.
+Index(
+    "ix_generations_reuse_key",
+    generations.c.reuse_key,
+    generations.c.id,
+    sqlite_where=text("reuse_key IS NOT NULL"),
+    postgresql_where=text("reuse_key IS NOT NULL"),
+)
+Index(
+    "ix_generations_reused_from",
+    generations.c.reused_from,
+    sqlite_where=text("reused_from IS NOT NULL"),
+    postgresql_where=text("reused_from IS NOT NULL"),
 )
 
 idempotency_keys = Table(
@@ -241,6 +259,14 @@ Index(
     sqlite_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
     postgresql_where=text("deleted_at IS NOT NULL AND purged_at IS NULL"),
 )
+#: The same picture uploaded once more.
+Index(
+    "ix_assets_uploaded",
+    assets.c.account_id,
+    assets.c.sha256,
+    sqlite_where=text("generation_id IS NULL"),
+    postgresql_where=text("generation_id IS NULL"),
+)
 
 #: Where the durable copies are: one row per asset and store, written once the store has confirmed.
 copies = Table(
@@ -261,4 +287,20 @@ events = Table(
     Column("data", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
     Index("ix_events_generation_id_seq", "generation_id", "seq"),
+)
+
+#: What prompts mean, as directions (`embedding/base.py`). `seq` rises with every one that is written and is
+#: never given twice, so that what is new is found behind the last one seen. `terms` is equal for orders that
+#: differ in nothing but their words (`services/similar.py`).
+prompt_vectors = Table(
+    "prompt_vectors",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("generation_id", ID, ForeignKey("generations.id"), nullable=False, unique=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("embedder", String(64), nullable=False),
+    Column("terms", String(64), nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Index("ix_prompt_vectors_account_id_seq", "account_id", "seq"),
+    sqlite_autoincrement=True,
 )

@@ -15,6 +15,7 @@ STATE_EVENTS: Final = (
     "started",
     "output",
     "ready",
+    "enriched",
     "stored",
     "settled",
     "succeeded",

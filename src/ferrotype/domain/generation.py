@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,9 @@ class Generation:
     """A generation as the database has it.
 
     `input` is the order with every choice made: model, size, seed, parameters with their defaults.
+    `reused_from` is the generation whose pictures answer this one, a *follower*; `similarity` (0-1) says how
+    near its prompt is where it is not the same. `reuse_key` is equal for identical orders; `retry_of` is the
+    failed generation that this one, a follower until then, makes up for.
     """
 
     id: str
@@ -32,9 +35,29 @@ class Generation:
     completed_at: datetime | None = None
     error: dict[str, Any] | None = None
     reused_from: str | None = None
+    reuse_key: str | None = None
+    similarity: float | None = None
+    retry_of: str | None = None
     tags: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
     visibility: Visibility = Visibility.UNLISTED
+
+    @property
+    def leader_id(self) -> str:
+        """Whose pictures these are: another generation's, or its own."""
+        return self.reused_from or self.id
+
+    def following(self, leader_id: str, similarity: float | None) -> Generation:
+        """The same with the pictures of another."""
+        return replace(self, reused_from=leader_id, similarity=similarity)
+
+    def started(self, at: datetime) -> Generation:
+        """The same once it runs."""
+        return replace(self, status=GenerationState.RUNNING, started_at=at)
+
+    def ended_well(self, at: datetime, credits_each: int) -> Generation:
+        """The same once pictures that are not its own have answered it, at that price."""
+        return replace(self, status=GenerationState.SUCCEEDED, completed_at=at, credits_each=credits_each)
 
 
 @dataclass(frozen=True, slots=True)

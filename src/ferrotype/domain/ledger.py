@@ -3,13 +3,13 @@
 An account has `available` credits, `held` ones and `spent` ones. Each entry moves credits between
 them and has a unique key, so that writing it twice moves them once:
 
-| kind    | available | held | spent | key                      |
-| ------- | --------- | ---- | ----- | ------------------------ |
-| grant   | +n        |      |       | `grant:{id}`             |
-| hold    | -n        | +n   |       | `hold:{generation_id}`   |
-| settle  |           | -n   | +n    | `settle:{asset_id}`      |
-| release | +n        | -n   |       | `release:{asset or job}` |
-| refund  | +n        |      | -n    | `refund:{id}`            |
+| kind    | available | held | spent | key                                                             |
+| ------- | --------- | ---- | ----- | --------------------------------------------------------------- |
+| grant   | +n        |      |       | `grant:{id}`                                                    |
+| hold    | -n        | +n   |       | `hold:{generation_id}`                                          |
+| settle  |           | -n   | +n    | `settle:{asset_id}`, of a reuse `settle:{generation}:{asset}`   |
+| release | +n        | -n   |       | `release:{asset or job}`, of a reuse also of the generation     |
+| refund  | +n        |      | -n    | `refund:{id}`                                                   |
 """
 
 from __future__ import annotations

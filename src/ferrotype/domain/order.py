@@ -10,6 +10,7 @@ from ferrotype.domain.asset import Visibility
 
 Mode = Literal["immediate", "durable"]
 Format = Literal["webp", "png", "jpeg"]
+Reuse = Literal["allow", "similar", "never"]
 
 Side = Annotated[int, Field(ge=16, le=16_384)]
 ImageReference = Annotated[str, Field(min_length=1)]
@@ -50,6 +51,11 @@ class Order(BaseModel):
     format: Format | None = Field(default=None, description="Of the original; the model's own when omitted.")
     visibility: Visibility | None = Field(
         default=None, description="Who may load the pictures; the server's default when omitted."
+    )
+    reuse: Reuse | None = Field(
+        default=None,
+        description="Whether pictures of an identical earlier order (`allow`), or also of one with a similar"
+        " prompt (`similar`), may be the answer; omitted: where the order fixes them, by inputs or a seed.",
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
         default_factory=list, max_length=32

@@ -99,6 +99,7 @@ GENERATION: Final = Machine(
     {
         GenerationState.QUEUED: {
             GenerationState.RUNNING: "the first of its jobs has a seat",
+            GenerationState.SUCCEEDED: "pictures of an identical order answer it",
             GenerationState.FAILED: "no job could start",
             GenerationState.CANCELED: "canceled before any work",
         },

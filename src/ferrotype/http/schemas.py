@@ -92,7 +92,8 @@ class GenerationBody(BaseModel):
     queue_position: int | None
     metrics: MetricsBody
     cost: CostBody
-    reused_from: str | None
+    reused_from: str | None = Field(description="The generation whose pictures these are.")
+    similarity: float | None = Field(description="Of the prompts (0-1), where they are not the same.")
     tags: list[str]
     metadata: dict[str, Any]
     created_at: str

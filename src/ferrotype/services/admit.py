@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 from ferrotype.catalogue import Catalogue
-from ferrotype.db import generations, ledger
+from ferrotype.db import assets, generations, ledger
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Visibility
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.generation import Generation, shares
+from ferrotype.domain.generation import Generation
 from ferrotype.domain.ledger import EntryKind
 from ferrotype.domain.model import Model
 from ferrotype.domain.order import Order
 from ferrotype.domain.problems import IdempotencyConflict
 from ferrotype.domain.states import GenerationState
-from ferrotype.engine.base import Engine, Lease, NewJob
+from ferrotype.engine.base import Engine, Lease
 from ferrotype.services import credits
 from ferrotype.services.check import check_bounds, check_deployments, fits_inputs, resolve, size_like
+from ferrotype.services.followers import Followers, calls
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
+from ferrotype.services.reuse import Leader, Reuse, reuse_key
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
 from ferrotype.services.settings import ServiceSettings
@@ -37,17 +39,13 @@ EXPECTED_BYTES: Final = 8 * 1024 * 1024
 class Admitted:
     """The generation that answers the order.
 
-    `fresh` is the generation as it was made, with the queue position of its first job; None when an
-    earlier order with the same key made it.
+    `fresh` is the generation as it was made, with the queue position of its first job; None when it may have
+    ended already. `replayed` says that an earlier order with the same key made it.
     """
 
     generation_id: str
     fresh: tuple[Generation, int | None] | None = None
-
-    @property
-    def replayed(self) -> bool:
-        """Whether an earlier order made it."""
-        return self.fresh is None
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,8 @@ class Admit:
     inputs: Inputs
     journal: Journal
     spool: Spool
+    followers: Followers
+    reuse: Reuse
     clock: Clock
     settings: ServiceSettings
     default_visibility: Visibility
@@ -81,7 +81,7 @@ class Admit:
                 lambda tx: self._known(tx, account_id, idempotency_key, body_hash)
             )
             if known is not None:
-                return Admitted(known)
+                return Admitted(known, replayed=True)
         check_bounds(order, self.settings)
         self.spool.check_room(order.num_images * EXPECTED_BYTES)
         model = self.catalogue.choose(
@@ -102,20 +102,32 @@ class Admit:
             size = size_like(first["width"], first["height"], model.capabilities)
             resolved |= {"width": size[0], "height": size[1], "size_from_input": True}
         generation = self._generation(generation_id, account_id, order, model, resolved)
+        if self.reuse.settings.reuse != "off":
+            contents = await self._contents(resolved)
+            key = reuse_key(order, account_id, model, resolved, contents, generation.visibility)
+            generation = replace(generation, reuse_key=key)
         leases: list[Lease] = []
 
         def story(tx: Transaction) -> Admitted:
             if idempotency_key is not None:
                 known = self._known(tx, account_id, idempotency_key, body_hash)
                 if known is not None:
-                    return Admitted(known)
-            generations.add(tx, generation)
-            credits.hold(tx, generation, generation.created_at)
+                    return Admitted(known, replayed=True)
+            leader = self._leader(tx, order, generation)
+            if leader is not None and leader.finished:
+                self.followers.answered(tx, generation, leader)
+                admitted = Admitted(generation.id)
+            elif leader is not None:
+                admitted = Admitted(generation.id, (self.followers.joined(tx, generation, leader), None))
+            else:
+                generations.add(tx, generation)
+                credits.hold(tx, generation, generation.created_at)
+                admitted = Admitted(generation.id, self._enqueue(tx, generation, model, leases))
             if idempotency_key is not None:
                 generations.add_key(
                     tx, account_id, idempotency_key, body_hash, generation.id, generation.created_at
                 )
-            return Admitted(generation.id, self._enqueue(tx, generation, model, leases))
+            return admitted
 
         try:
             return await self.database.write(story)
@@ -156,21 +168,28 @@ class Admit:
             visibility=order.visibility or self.default_visibility,
         )
 
+    async def _contents(self, resolved: dict[str, Any]) -> dict[str, str]:
+        """SHA-256 of the input pictures, by asset id."""
+        ids = [how["asset_id"] for how in resolved["inputs"]]
+        if not ids:
+            return {}
+        found = await self.database.read(lambda tx: assets.of_ids(tx, ids))
+        return {asset.id: asset.sha256 for asset in found.values() if asset.sha256 is not None}
+
+    def _leader(self, tx: Transaction, order: Order, generation: Generation) -> Leader | None:
+        window = self.reuse.window(order)
+        if window is None or generation.reuse_key is None:
+            return None
+        ledger.balance(tx, generation.account_id)  # locks the account: the same order at once comes after
+        return self.reuse.find(tx, generation.reuse_key, window, generation.visibility, generation.created_at)
+
     def _enqueue(
         self, tx: Transaction, generation: Generation, model: Model, leases: list[Lease]
     ) -> tuple[Generation, int | None]:
         """One job per provider call; they run in parallel as far as the class has seats, and those that find
         one free begin at once. The generation as it is now, and the queue position of its first job."""
         first_job = None
-        for first, count in shares(generation.num_images, model.capabilities.max_per_call):
-            job = NewJob(
-                kind="generate",
-                class_=generation.class_,
-                account_id=generation.account_id,
-                generation_id=generation.id,
-                payload={"first": first, "count": count},
-                max_starts=self.max_starts,
-            )
+        for job in calls(generation, model, self.max_starts):
             job_id, lease = self.engine.begin(tx, job)
             first_job = first_job or job_id
             if lease is not None:

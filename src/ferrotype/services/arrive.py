@@ -16,9 +16,9 @@ from ferrotype.engine.base import Engine, Lease
 from ferrotype.imaging.inspect import peek
 from ferrotype.services import credits
 from ferrotype.services.conclude import calls_of, outcome
-from ferrotype.services.ingest import delivered
+from ferrotype.services.followers import Followers
 from ferrotype.services.journal import Journal
-from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.ready import Ready
 from ferrotype.storage.arrivals import Arrivals, Arrived
 
 
@@ -31,15 +31,17 @@ class Arrive:
         engine: Engine,
         arrivals: Arrivals,
         journal: Journal,
+        followers: Followers,
+        ready: Ready,
         clock: Clock,
-        settings: ServiceSettings,
     ) -> None:
         self._database = database
         self._engine = engine
         self._arrivals = arrivals
         self._journal = journal
+        self._followers = followers
+        self._tell_ready = ready
         self._clock = clock
-        self._settings = settings
 
     async def __call__(self, lease: Lease) -> None:
         """Wait for the bytes, then make the asset ready. Raises OriginProblem to be tried again."""
@@ -77,7 +79,7 @@ class Arrive:
         assert asset.generation_id is not None
         generation = generations.get(tx, asset.generation_id, lock=True)
         assert generation is not None
-        delivered(tx, self._engine, self._journal, generation, asset, self._clock, self._settings)
+        self._tell_ready(tx, generation, asset)
         self._engine.finish(tx, lease, JobState.SUCCEEDED)
 
     def _lost(self, tx: Transaction, lease: Lease, asset: Asset, error: dict[str, Any]) -> None:
@@ -101,6 +103,7 @@ class Arrive:
         credits.release_asset(tx, generation, asset, now)
         self._journal.record(tx, "failed", generation.id, asset_id=asset.id, error=error)
         if generation.status is not GenerationState.SUCCEEDED:
+            self._followers.lost(tx, asset, error, 0, None)
             return
         standing, why = outcome(tx, generation, calls_of(tx, generation))
         assert why is not None
@@ -109,3 +112,4 @@ class Arrive:
         else:
             generations.move(tx, generation, GenerationState.FAILED, now, error=why)
             self._journal.record(tx, "failed", generation.id, error=why)
+        self._followers.lost(tx, asset, error, standing, why)

@@ -9,15 +9,17 @@ from ferrotype.domain.problems import NotFound
 from ferrotype.domain.states import GENERATION, JobState
 from ferrotype.engine.base import Engine
 from ferrotype.services.conclude import JOBS, Conclude
+from ferrotype.services.followers import Followers
 
 
 class Cancel:
     """Ends generations on request."""
 
-    def __init__(self, database: Database, engine: Engine, conclude: Conclude) -> None:
+    def __init__(self, database: Database, engine: Engine, conclude: Conclude, followers: Followers) -> None:
         self._database = database
         self._engine = engine
         self._conclude = conclude
+        self._followers = followers
 
     async def __call__(self, generation_id: str, account_id: str) -> None:
         """Ask for the generation's end; one that has ended stays as it is. Raises NotFound."""
@@ -26,7 +28,11 @@ class Cancel:
             generation = generations.get(tx, generation_id, lock=True)
             if generation is None or generation.account_id != account_id:
                 raise NotFound(f"There is no generation {generation_id}.")
-            if not GENERATION.is_terminal(generation.status):
+            if GENERATION.is_terminal(generation.status):
+                return
+            if generation.reused_from is not None:
+                self._followers.canceled(tx, generation)
+            else:
                 self._cancel_jobs(tx, generation)
 
         await self._database.write(story)

@@ -26,6 +26,7 @@ from ferrotype.domain.states import (
 from ferrotype.engine.base import Ending, Engine, Lease
 from ferrotype.providers.base import Finished
 from ferrotype.services import credits
+from ferrotype.services.followers import Followers
 from ferrotype.services.journal import Journal
 
 #: The provider calls of a generation, in the order of their pictures.
@@ -39,10 +40,13 @@ JOBS: Final = (
 class Conclude:
     """Ends jobs of the kind `generate`: attempt, job, money and generation in one transaction."""
 
-    def __init__(self, database: Database, engine: Engine, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, journal: Journal, followers: Followers, clock: Clock
+    ) -> None:
         self._database = database
         self._engine = engine
         self._journal = journal
+        self._followers = followers
         self._clock = clock
 
     async def succeeded(
@@ -168,14 +172,16 @@ class Conclude:
         standing, error = outcome(tx, generation, calls)
         now = self._clock.now()
         if standing:
-            generations.move(tx, generation, GenerationState.SUCCEEDED, now, error=error)
+            ending = GenerationState.SUCCEEDED
             self._journal.record(tx, "succeeded", generation.id, images=standing)
         elif error is not None:
-            generations.move(tx, generation, GenerationState.FAILED, now, error=error)
+            ending = GenerationState.FAILED
             self._journal.record(tx, "failed", generation.id, error=error)
         else:
-            generations.move(tx, generation, GenerationState.CANCELED, now)
+            ending = GenerationState.CANCELED
             self._journal.record(tx, "canceled", generation.id)
+        generations.move(tx, generation, ending, now, error=error)
+        self._followers.ended(tx, generation, ending, error)
 
 
 def calls_of(tx: Transaction, generation: Generation) -> Sequence[Row[Any]]:

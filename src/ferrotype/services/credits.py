@@ -43,6 +43,26 @@ def release_job(tx: Transaction, generation: Generation, job_id: str, pictures: 
     return ledger.write(tx, generation.account_id, EntryKind.RELEASE, credits, key, at, generation.id)
 
 
+def settle_share(tx: Transaction, follower: Generation, asset: Asset, at: datetime) -> bool:
+    """Charge a generation for a picture of another one; False when that was done before."""
+    credits, key = follower.credits_each, f"settle:{follower.id}:{asset.id}"
+    return ledger.write(tx, follower.account_id, EntryKind.SETTLE, credits, key, at, follower.id)
+
+
+def release_share(tx: Transaction, follower: Generation, asset: Asset, at: datetime) -> bool:
+    """Give back what a picture of another generation was to cost, whose bytes never arrived."""
+    credits, key = follower.credits_each, f"release:{follower.id}:{asset.id}"
+    return ledger.write(tx, follower.account_id, EntryKind.RELEASE, credits, key, at, follower.id)
+
+
+def release_rest(tx: Transaction, follower: Generation, credits: int, at: datetime) -> bool:
+    """Give back what is not needed of the hold of a generation that ends without a call of its own."""
+    if credits == 0:
+        return False
+    key = f"release:{follower.id}"
+    return ledger.write(tx, follower.account_id, EntryKind.RELEASE, credits, key, at, follower.id)
+
+
 class Accounts:
     """The accounts; today there is one."""
 

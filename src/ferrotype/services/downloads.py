@@ -63,7 +63,7 @@ class Downloads:
             generation = generations.get(tx, generation_id)
             if generation is None or generation.account_id != account_id:
                 return None
-            found = assets.of_generations(tx, [generation_id])[generation_id]
+            found = assets.of_generations(tx, [generation.leader_id])[generation.leader_id]
             return generation, found, assets.copy_keys(tx, [asset.id for asset in found])
 
         found = await self._database.read(story)

@@ -54,7 +54,7 @@ class Enrich:
             self._engine.fence(tx, lease)
             assets.learn(tx, asset_id, **facts)
             if lease.generation_id is not None:
-                self._journal.record(tx, "enriched", lease.generation_id, asset_id=asset_id)
+                self._journal.spread(tx, "enriched", lease.generation_id, asset_id=asset_id)
             self._engine.finish(tx, lease, JobState.SUCCEEDED)
 
         # Everything here can be computed again from the picture.

@@ -90,13 +90,13 @@ class Envelopes:
         return [attempt_envelope(attempt) for attempt in found]
 
     def _envelopes(self, tx: Transaction, found: list[Generation], base_url: str) -> list[Envelope]:
-        pictures = assets.of_generations(tx, [generation.id for generation in found])
+        pictures = assets.of_generations(tx, list({generation.leader_id for generation in found}))
         return [
             generation_envelope(
                 generation,
-                pictures[generation.id],
+                pictures[generation.leader_id] if _shows(generation) else [],
                 base_url,
-                progress=self._journal.progress_of(generation.id),
+                progress=self._journal.progress_of(generation.leader_id),
                 position=self._position(tx, generation),
                 calls=attempts.of_generation(tx, generation.id),
                 now=self._clock.now(),
@@ -105,7 +105,7 @@ class Envelopes:
         ]
 
     def _position(self, tx: Transaction, generation: Generation) -> int | None:
-        if generation.status is not GenerationState.QUEUED:
+        if generation.status is not GenerationState.QUEUED or generation.reused_from is not None:
             return None
         first = tx.execute(
             select(jobs.c.id).where(jobs.c.generation_id == generation.id).order_by(jobs.c.id).limit(1)
@@ -150,6 +150,7 @@ def generation_envelope(
             ),
         },
         "reused_from": generation.reused_from,
+        "similarity": generation.similarity,
         "tags": generation.tags,
         "metadata": generation.metadata,
         "created_at": rfc3339(generation.created_at),
@@ -204,6 +205,12 @@ def attempt_envelope(attempt: Attempt) -> Envelope:
         "submitted_at": _time(attempt.submitted_at),
         "completed_at": _time(attempt.completed_at),
     }
+
+
+def _shows(generation: Generation) -> bool:
+    """A follower that ended badly has no part in its leader's pictures."""
+    ended_badly = generation.status in (GenerationState.FAILED, GenerationState.CANCELED)
+    return generation.reused_from is None or not ended_badly
 
 
 def _metrics(generation: Generation, calls: list[Attempt], now: datetime) -> dict[str, float | None]:

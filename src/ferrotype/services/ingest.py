@@ -15,13 +15,13 @@ from ferrotype.domain.ids import new_id
 from ferrotype.domain.model import Model
 from ferrotype.domain.problems import ProviderFailed
 from ferrotype.domain.states import AssetState
-from ferrotype.engine.base import Engine, Lease, NewJob
+from ferrotype.engine.base import Engine, Lease
 from ferrotype.imaging.inspect import peek
 from ferrotype.imaging.sniff import sniff
 from ferrotype.imaging.structure import is_whole
 from ferrotype.providers.base import Output
-from ferrotype.services import credits
 from ferrotype.services.journal import Journal
+from ferrotype.services.ready import Ready, follow_up
 from ferrotype.services.settings import RetentionSettings, ServiceSettings
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.spool import Spool
@@ -37,6 +37,7 @@ class Ingest:
         spool: Spool,
         arrivals: Arrivals,
         journal: Journal,
+        ready: Ready,
         clock: Clock,
         settings: ServiceSettings,
         retention: RetentionSettings,
@@ -47,6 +48,7 @@ class Ingest:
         self._spool = spool
         self._arrivals = arrivals
         self._journal = journal
+        self._ready = ready
         self._clock = clock
         self._settings = settings
         self._retention = retention
@@ -95,9 +97,9 @@ class Ingest:
                 tx.on_commit(lambda asset=asset: self._forget(asset))  # type: ignore[misc]
                 continue
             assets.add(tx, asset)
-            self._journal.record(tx, "output", generation.id, asset_id=asset.id, index=asset.index)
+            self._journal.spread(tx, "output", generation.id, asset_id=asset.id, index=asset.index)
             if asset.state is AssetState.READY:
-                delivered(tx, self._engine, self._journal, generation, asset, self._clock, self._settings)
+                self._ready(tx, generation, asset)
             elif asset.origin is not None:
                 self._engine.enqueue(tx, follow_up("arrive", generation, asset, self._settings.arrive_starts))
                 tx.on_commit(lambda asset=asset: self._start(asset))  # type: ignore[misc]
@@ -131,32 +133,3 @@ class Ingest:
         task = asyncio.ensure_future(self._spool.remove(asset.id))
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)
-
-
-def follow_up(kind: str, generation: Generation, asset: Asset, max_starts: int) -> NewJob:
-    """A job behind the answer; its class is its own, so that it never takes a provider seat."""
-    return NewJob(
-        kind=kind,
-        class_=kind,
-        account_id=generation.account_id,
-        generation_id=generation.id,
-        payload={"asset_id": asset.id},
-        max_starts=max_starts,
-    )
-
-
-def delivered(
-    tx: Transaction,
-    engine: Engine,
-    journal: Journal,
-    generation: Generation,
-    asset: Asset,
-    clock: Clock,
-    settings: ServiceSettings,
-) -> None:
-    """All bytes are in the spool: say so, charge for it, and queue what comes behind."""
-    journal.record(tx, "ready", generation.id, asset_id=asset.id, index=asset.index)
-    if credits.settle(tx, generation, asset, clock.now()):
-        journal.record(tx, "settled", generation.id, asset_id=asset.id, credits=generation.credits_each)
-    engine.enqueue(tx, follow_up("store", generation, asset, settings.store_starts))
-    engine.enqueue(tx, follow_up("enrich", generation, asset, 5))

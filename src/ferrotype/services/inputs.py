@@ -59,7 +59,7 @@ class Inputs:
             size = (plans[0].sent_width, plans[0].sent_height) if mask and plans else None
             plans.append(await asyncio.to_thread(plan, data, limits, mask=mask, size=size, field=field))
         ids = [
-            (await self._uploads.keep(item, account_id, order.visibility)).id
+            (await self._uploads.keep_once(item, account_id, order.visibility)).id
             if isinstance(item, Checked)
             else item.id
             for _, item in found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferrotype.db import journal
+from ferrotype.db import generations, journal
 from ferrotype.db.database import Transaction
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.event import Event
@@ -19,20 +19,29 @@ class Journal:
         self._bus = bus
         self._clock = clock
         self._fractions: dict[str, dict[str, tuple[float, float]]] = {}
+        self._followers: dict[str, set[str]] = {}
 
     def record(self, tx: Transaction, type: str, generation_id: str, **data: Any) -> None:
         """A state event: a row in this transaction, published by its commit."""
         event = journal.append(tx, Event(type, generation_id, self._clock.now(), data))
         tx.on_commit(lambda: self._publish(event))
 
+    def spread(self, tx: Transaction, type: str, generation_id: str, **data: Any) -> None:
+        """A state event of a generation and of all that have their pictures from it."""
+        self.record(tx, type, generation_id, **data)
+        for follower_id in generations.follower_ids(tx, generation_id):
+            self.record(tx, type, follower_id, **data)
+
+    def follow(self, tx: Transaction, follower_id: str, leader_id: str) -> None:
+        """Once this is committed, live events of the leader are told to those who watch the follower too."""
+        tx.on_commit(lambda: self._followers.setdefault(leader_id, set()).add(follower_id))
+
     def progress(self, generation_id: str, job_id: str, fraction: float, share: float) -> None:
         """One job's progress (0-1); `share` is its part of the generation's pictures (0-1)."""
         jobs = self._fractions.setdefault(generation_id, {})
         jobs[job_id] = (fraction, share)
         overall = self.progress_of(generation_id)
-        self._bus.publish(
-            Event("progress", generation_id, self._clock.now(), {"progress": overall, "job_id": job_id})
-        )
+        self._show("progress", generation_id, {"progress": overall, "job_id": job_id})
 
     def progress_of(self, generation_id: str) -> float | None:
         """How far a generation is (0-1), None when nothing is known here."""
@@ -42,9 +51,15 @@ class Journal:
     def preview(self, generation_id: str, index: int, content_type: str, base64: str) -> None:
         """An unfinished picture of that index."""
         data = {"index": index, "data_uri": f"data:{content_type};base64,{base64}"}
-        self._bus.publish(Event("preview", generation_id, self._clock.now(), data))
+        self._show("preview", generation_id, data)
+
+    def _show(self, type: str, generation_id: str, data: dict[str, Any]) -> None:
+        now = self._clock.now()
+        for watched in (generation_id, *self._followers.get(generation_id, ())):
+            self._bus.publish(Event(type, watched, now, data))
 
     def _publish(self, event: Event) -> None:
         if event.terminal:
             self._fractions.pop(event.generation_id, None)
+            self._followers.pop(event.generation_id, None)
         self._bus.publish(event)

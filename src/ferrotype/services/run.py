@@ -42,6 +42,7 @@ from ferrotype.services.attempts import Attempts
 from ferrotype.services.call import Call, Ended, Stopped, batches, submit
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.costs import usd_of
+from ferrotype.services.followers import Followers
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.journal import Journal
 from ferrotype.services.places import Places
@@ -81,6 +82,7 @@ class Run:
         ingest: Ingest,
         conclude: Conclude,
         journal: Journal,
+        followers: Followers,
         clock: Clock,
         settings: ServiceSettings,
         random: Random | None = None,
@@ -92,6 +94,7 @@ class Run:
         self._ingest = ingest
         self._conclude = conclude
         self._journal = journal
+        self._followers = followers
         self._clock = clock
         self._settings = settings
         self._random = random or Random()
@@ -127,7 +130,8 @@ class Run:
         now = self._clock.now()
         generations.move(tx, generation, GenerationState.RUNNING, now)
         self._journal.record(tx, "started", generation.id)
-        return replace(generation, status=GenerationState.RUNNING, started_at=now)
+        self._followers.started(tx, generation.id)
+        return generation.started(now)
 
     async def __call__(self, lease: Lease) -> None:
         """Bring the job to its end, or queue it again where the provider surely did nothing."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ferrotype.config import Settings, setting
 
@@ -73,6 +74,31 @@ class RetentionSettings(Settings):
             tagged = [self.keep_tagged_days[tag] for tag in tags if tag in self.keep_tagged_days]
             days = min(tagged) if tagged else self.keep_days
         return None if days is None else created_at + timedelta(days=days)
+
+
+class ReuseSettings(Settings):
+    """When pictures that exist already answer an order."""
+
+    area: ClassVar[str] = "reuse"
+
+    reuse: Literal["auto", "asked", "off"] = setting(
+        "auto",
+        "`auto`: orders with input pictures or a seed, and those that ask for it; `asked`: only those;"
+        " `off`: never.",
+    )
+    reuse_seconds: float = setting(
+        86_400.0, "How long finished pictures answer identical orders with a seed, or that allow it.", ge=0
+    )
+    reuse_edit_seconds: float = setting(
+        300.0, "How long they answer identical orders with input pictures that say nothing of reuse.", ge=0
+    )
+    reuse_price: float = setting(
+        0.0, "What a reuse costs, as a share of the model's price, rounded up to whole credits.", ge=0, le=1
+    )
+
+    def price(self, credits_each: int) -> int:
+        """Whole credits for a picture that was not made anew."""
+        return math.ceil(credits_each * self.reuse_price)
 
 
 class RoutingSettings(Settings):

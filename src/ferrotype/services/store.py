@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from ferrotype.db import assets
@@ -54,39 +54,51 @@ class StoreCopy:
         Raises what `Store.put` raises, and Overloaded for a store that is not configured (any more).
         """
         asset_id = str(lease.payload["asset_id"])
-        primary = self._stores.written[0]
+        primary, *mirrors = self._stores.written
         name = str(lease.payload.get("store") or primary)
         asset, keys = await self._database.read(lambda tx: assets.with_keys(tx, asset_id))
         if name not in self._stores.by_name:
             raise Overloaded(f"The store {name} is not configured.", retry_after=60)
-        if asset is None or asset.purged_at is not None or name in keys:
-            await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
-        else:
-            await self._copy(lease, asset, keys, name)
-        if name == primary:
-            await self._spool.remove(asset_id)
+        try:
+            if asset is None or asset.purged_at is not None or name in keys:
+                await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
+            else:
+                await self._copy(lease, asset, keys, name)
+                if name == primary and not mirrors:
+                    await self._spool.remove(asset_id)
+        finally:
+            # Mirrors are queued behind the primary's copy and find the bytes here; the first that was started
+            # lets them go, whatever became of it. What stays for another reason `tidy_spool` finds.
+            if asset is None or asset.purged_at is not None or keys:
+                await self._spool.remove(asset_id)
 
     async def _copy(self, lease: Lease, asset: Asset, keys: Mapping[str, str], name: str) -> None:
         store, key = self._stores.by_name[name], self._stores.templates[name].key(asset, self._secret)
         try:
-            async with self._originals.file(asset.id, keys) as source:
+            async with self._originals.file(asset, keys) as source:
                 await store.put(key, source, content_type=asset.content_type or "", sha256=asset.sha256 or "")
         except NotFound:
             error = {"detail": "The spool no longer has the bytes and no store ever got them."}
             await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.FAILED, error))
             return
 
-        def story(tx: Transaction) -> None:
+        def story(tx: Transaction) -> bool:
             self._engine.fence(tx, lease)
+            now = assets.get(tx, asset.id)
+            if now is None or now.purged_at is not None:
+                return False
             new = assets.add_copy(tx, asset.id, name, key, self._clock.now())
             if new and asset.generation_id:
-                self._journal.record(tx, "stored", asset.generation_id, asset_id=asset.id, store=name)
+                self._journal.spread(tx, "stored", asset.generation_id, asset_id=asset.id, store=name)
             if name == self._stores.written[0]:
                 for mirror in self._stores.written[1:]:
                     self._engine.enqueue(tx, self._job(asset, mirror))
             self._engine.finish(tx, lease, JobState.SUCCEEDED)
+            return True
 
-        await self._database.write(story)
+        if not await self._database.write(story):
+            await store.delete(key)  # it was purged meanwhile
+            await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
 
     def _job(self, asset: Asset, store: str) -> NewJob:
         return NewJob(
@@ -99,10 +111,20 @@ class StoreCopy:
         )
 
 
-async def tidy_spool(database: Database, spool: Spool, *, recover: bool = False) -> None:
-    """Let go of spooled files that nobody needs: without a standing asset, or after their copy. With
-    `recover`, once at the start, also of what a crash left half-written."""
+async def tidy_spool(
+    database: Database, spool: Spool, *, recover: bool = False, orphans: Collection[str] = ()
+) -> set[str]:
+    """Let go of spooled files that nobody needs: after their copy, without a standing asset. With `recover`,
+    once at the start, also of what a crash left half-written.
+
+    A picture's bytes are here before its asset is written. While the server runs a file without an asset
+    therefore stays, unless it is one of the `orphans` of an earlier look. Returns those of this look.
+    """
+    found = set()
     for asset_id in await asyncio.to_thread(spool.recover if recover else spool.complete):
         asset, keys = await database.read(lambda tx, asset_id=asset_id: assets.with_keys(tx, asset_id))  # type: ignore[misc]
-        if asset is None or asset.state is AssetState.FAILED or keys:
+        if asset is None and not recover and asset_id not in orphans:
+            found.add(asset_id)
+        elif asset is None or asset.state is AssetState.FAILED or keys:
             await spool.remove(asset_id)
+    return found

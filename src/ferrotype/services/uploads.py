@@ -66,9 +66,27 @@ class Uploads:
         and the limit."""
         return Checked(data, await self._pool.run(inspect, data, self._limits, verify=True, field=field))
 
+    async def keep_once(
+        self, checked: Checked, account_id: str, visibility: Visibility | None = None
+    ) -> Asset:
+        """The account's upload of the same bytes that anybody may load who may load this one, else a new one:
+        an app that sends its input with every order fills no store."""
+        sha256, now = hashlib.sha256(checked.data).hexdigest(), self._clock.now()
+        visibility = visibility or self._default_visibility
+        until = self._retention.until(now, None)
+
+        def story(tx: Transaction) -> Asset | None:
+            found = assets.uploaded(tx, account_id, sha256, visibility)
+            if found is not None and found.expires_at is not None:
+                assets.learn(tx, found.id, expires_at=until)
+            return found
+
+        return await self._database.write(story) or await self.keep(checked, account_id, visibility)
+
     async def keep(self, checked: Checked, account_id: str, visibility: Visibility | None = None) -> Asset:
         """Make the asset."""
         data, info, now = checked.data, checked.info, self._clock.now()
+        sha256, visibility = hashlib.sha256(data).hexdigest(), visibility or self._default_visibility
         asset = Asset(
             id=new_id(),
             account_id=account_id,
@@ -79,8 +97,8 @@ class Uploads:
             animated=info.animated,
             has_alpha=info.has_alpha,
             bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            visibility=visibility or self._default_visibility,
+            sha256=sha256,
+            visibility=visibility,
             created_at=now,
             expires_at=self._retention.until(now, None),
         )

@@ -61,13 +61,13 @@ async def create(
         else:
             with context.bus.subscribe(admitted.generation_id) as other:
                 envelope, ended = await context.waiting(
-                    other if admitted.replayed else own,
+                    other if admitted.generation_id != generation_id else own,
                     admitted.generation_id,
                     context.account_id,
                     base_url,
                     mode=order.mode,
                     seconds=seconds,
-                    fresh=not admitted.replayed,
+                    fresh=admitted.fresh is not None,
                 )
     context.telemetry.observe(
         order.operation,
