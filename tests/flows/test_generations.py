@@ -61,7 +61,7 @@ async def test_the_envelope_has_every_field_from_the_first_state_on(client: Clie
 
 async def test_same_seed_same_picture_other_seed_another(client: Client) -> None:
     first, again, other = await asyncio.gather(
-        client.order(**FOX), client.order(**FOX), client.order(**{**FOX, "seed": 8})
+        client.order(**FOX), client.order(**FOX, reuse="never"), client.order(**{**FOX, "seed": 8})
     )
     hashes = [reply.json["output"][0]["sha256"] for reply in (first, again, other)]
     assert hashes[0] == hashes[1] != hashes[2]

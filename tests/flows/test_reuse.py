@@ -128,6 +128,22 @@ async def test_pictures_that_do_not_stand_are_made_anew(client: Client) -> None:
     assert third["reused_from"] is None
 
 
+async def test_a_fresh_one_is_offered(client: Client) -> None:
+    order = {"prompt": "a fox", "aspect_ratio": "16:9", "style": "realistic", "seed": 3, "tags": ["t"]}
+    first = (await client.order(**order)).json
+    assert first["urls"]["fresh"] is None
+    reused = (await client.order(**order, mode="durable")).json
+    reply = await client.request("POST", reused["urls"]["fresh"], headers={"Idempotency-Key": "once"})
+    fresh = reply.json
+    assert (reply.status, fresh["status"], fresh["reused_from"]) == (201, "succeeded", None)
+    assert fresh["input"] | {"seed": 3} == reused["input"]
+    assert (fresh["tags"], fresh["output"][0]["id"] != first["output"][0]["id"]) == (["t"], True)
+    again = await client.request("POST", reused["urls"]["fresh"], headers={"Idempotency-Key": "once"})
+    assert again.json["id"] == fresh["id"]
+    nothing = await client.request("POST", f"/v1/generations/{first['output'][0]['id']}/fresh")
+    assert nothing.status == 404
+
+
 async def test_a_deletion_reaches_every_generation_that_shows_it(client: Client) -> None:
     first, second = (await client.order(**FOX)).json, (await client.order(**FOX)).json
     assert second["reused_from"] == first["id"]

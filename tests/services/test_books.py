@@ -38,7 +38,6 @@ from ferrotype.services.followers import Followers
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.journal import Journal
 from ferrotype.services.ready import Ready
-from ferrotype.services.routing import Routing
 from ferrotype.services.settings import RetentionSettings, ReuseSettings, ServiceSettings
 from tests.databases import migrated
 
@@ -56,6 +55,9 @@ class Nowhere:
 
 class Books(RuleBasedStateMachine):
     """One generation with a job per picture; its price is 3 credits a picture."""
+
+    reuse = ReuseSettings()
+    routing: Any = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,13 +84,13 @@ class Books(RuleBasedStateMachine):
         self.database = SqliteDatabase(path)
         journal = Journal(MemoryEventBus(), self.clock)
         self.engine = SqliteEngine(self.database, self.clock, {"light": 10}, owner="test", lease_seconds=3600)
-        followers = Followers(
+        self.followers = followers = Followers(
             self.engine,
-            Routing({}, None, None),  # type: ignore[arg-type]
+            self.routing,
             journal,
             Telemetry(self.clock),
             self.clock,
-            ReuseSettings(),
+            self.reuse,
             RetentionSettings(),
             max_starts=5,
         )

@@ -36,12 +36,15 @@ from ferrotype.domain.problems import (
 from ferrotype.domain.states import AssetState, GenerationState
 from ferrotype.http.asgi import Message
 from ferrotype.http.routes.downloads import Archive
+from ferrotype.imaging.provenance.settings import ProvenanceSettings
 from ferrotype.net.base import Incoming
 from ferrotype.services.deliver import Deliver
 from ferrotype.services.download_manifest import Reason
 from ferrotype.services.download_picture import CHUNK, Readable, open_file
 from ferrotype.services.download_stream import Download, DownloadBroken
 from ferrotype.services.downloads import Downloads
+from ferrotype.services.labels import Labels
+from ferrotype.services.originals import Originals
 from ferrotype.services.settings import DownloadSettings
 from ferrotype.storage.arrivals import Arrival, Arrivals, OriginUnusable
 from ferrotype.storage.disk import DiskStore
@@ -122,6 +125,8 @@ class World:
         self.cache = MemoryCache(1_000_000, 100_000)
         levels = Levels(self.cache, self.clock)
         self.deliver = Deliver(database, levels, self.spool, self.stores, self.arrivals)
+        originals = Originals(database, self.spool, self.stores)
+        self.labels = Labels(ProvenanceSettings(), lambda: None, database, originals, self.clock)
         self.files = Counting()
         self.downloads = self.with_settings()
 
@@ -131,6 +136,7 @@ class World:
             self.deliver,
             self.spool,
             self.stores,
+            self.labels,
             DownloadSettings(**settings),
             self.files,
         )
@@ -267,6 +273,7 @@ async def test_an_archive_of_a_generation(world: World) -> None:
         "content_type": "image/png",
         "bytes": 1002,
         "sha256": hashlib.sha256(bodies[2]).hexdigest(),
+        "original": {"bytes": 1002, "sha256": hashlib.sha256(bodies[2]).hexdigest()},
         "source_type": "t",
         "credit": credit.model_dump(),
         "created_at": "2026-01-01T00:00:00.000Z",

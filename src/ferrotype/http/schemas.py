@@ -75,6 +75,7 @@ class UrlsBody(BaseModel):
     get: str
     events: str
     cancel: str
+    fresh: str | None = Field(description="POST here for pictures of its own, where they are another's.")
 
 
 class GenerationBody(BaseModel):

@@ -13,10 +13,12 @@ from ferrotype.db.schema import jobs
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.clock import Clock, rfc3339
 from ferrotype.domain.generation import Attempt, Generation
+from ferrotype.domain.order import Order
 from ferrotype.domain.problems import NotFound
 from ferrotype.domain.states import GENERATION, AssetState, GenerationState
 from ferrotype.engine.base import Engine
 from ferrotype.services.journal import Journal
+from ferrotype.services.reuse import fresh_order
 
 Envelope = dict[str, Any]
 
@@ -55,6 +57,13 @@ class Envelopes:
             calls=[],
             now=self._clock.now(),
         )
+
+    async def fresh_order(self, generation_id: str, account_id: str) -> Order:
+        """A generation's order once more, for pictures of its own. Raises NotFound."""
+        generation = await self._database.read(lambda tx: generations.get(tx, generation_id))
+        if generation is None or generation.account_id != account_id:
+            raise NotFound(f"There is no generation {generation_id}.")
+        return fresh_order(generation)
 
     async def page(
         self, account_id: str, base_url: str, *, limit: int, cursor: str | None, status: str | None
@@ -156,7 +165,12 @@ def generation_envelope(
         "created_at": rfc3339(generation.created_at),
         "started_at": _time(generation.started_at),
         "completed_at": _time(generation.completed_at),
-        "urls": {"get": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+        "urls": {
+            "get": path,
+            "events": f"{path}/events",
+            "cancel": f"{path}/cancel",
+            "fresh": f"{path}/fresh" if generation.reused_from else None,
+        },
     }
 
 

@@ -28,6 +28,12 @@ VERSION: Final = 1
 #: Of `input`: how the answer comes, names of pictures whose content counts, a seed that nobody asked for.
 NO_MATTER: Final = frozenset({"mode", "images", "mask", "inputs", "size_from_input", "seed"})
 
+#: Of `input`: what an order says in the same words.
+CHOICES: Final = (
+    "prompt", "negative_prompt", "num_images", "aspect_ratio", "style", "images", "mask", "params", "mode",
+    "format",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Leader:
@@ -96,6 +102,23 @@ def standing(
         for asset in pictures
     )
     return Leader(generation, pictures, similarity) if whole else None
+
+
+def fresh_order(generation: Generation) -> Order:
+    """The order of a generation once more, for pictures of its own: with a seed of its own too."""
+    told = generation.input
+    wanted = {name: told[name] for name in CHOICES if told.get(name) is not None}
+    if told["aspect_ratio"] is None and not told.get("size_from_input"):
+        wanted |= {"width": told["width"], "height": told["height"]}
+    return Order(
+        **wanted,
+        operation=generation.operation,
+        model=generation.model,
+        visibility=generation.visibility,
+        tags=generation.tags,
+        metadata=generation.metadata,
+        reuse="never",
+    )
 
 
 def reuse_key(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -22,29 +22,47 @@ from ferrotype.http.sse import stream
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
 KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+ORDERED: Final[dict[int | str, dict[str, Any]]] = {
+    201: {"model": GenerationBody, "description": "It ended within the wait, well or badly"},
+    202: {"model": GenerationBody, "description": "The wait ended first; follow it by its URLs"},
+}
 Ctx = Annotated[Context, Depends(context_of)]
+Prefer = Annotated[list[str] | None, Header(description="`wait=N` seconds, or `respond-async`.")]
+Key = Annotated[str | None, Header(description="Same key and body: the same generation, for 24 hours.")]
 
 
 @router.post(
     "",
     summary="Order pictures",
     status_code=201,
-    responses={
-        201: {"model": GenerationBody, "description": "It ended within the wait, well or badly"},
-        202: {"model": GenerationBody, "description": "The wait ended first; follow it by its URLs"},
-        **problems(400, 401, 402, 403, 409, 413, 415, 422, 503),
-    },
+    responses=ORDERED | problems(400, 401, 402, 403, 409, 413, 415, 422, 503),
 )
 async def create(
-    order: Order,
-    request: Request,
-    context: Ctx,
-    prefer: Annotated[list[str] | None, Header(description="`wait=N` seconds, or `respond-async`.")] = None,
-    idempotency_key: Annotated[
-        str | None, Header(description="Same key and body: the same generation, for 24 hours.")
-    ] = None,
+    order: Order, request: Request, context: Ctx, prefer: Prefer = None, idempotency_key: Key = None
 ) -> JSONResponse:
     """Order pictures. The answer comes when they exist (`immediate`) or are stored (`durable`)."""
+    return await ordered(order, request, context, prefer, idempotency_key)
+
+
+@router.post(
+    "/{generation_id}/fresh",
+    summary="Order a generation's pictures anew",
+    status_code=201,
+    responses=ORDERED | problems(400, 401, 402, 403, 404, 409, 422, 503),
+)
+async def fresh(
+    generation_id: str, request: Request, context: Ctx, prefer: Prefer = None, idempotency_key: Key = None
+) -> JSONResponse:
+    """The same order again with `"reuse": "never"` and another seed: for a generation whose pictures are
+    another one's, and any other."""
+    order = await context.envelopes.fresh_order(known(generation_id), context.account_id)
+    return await ordered(order, request, context, prefer, idempotency_key)
+
+
+async def ordered(
+    order: Order, request: Request, context: Context, prefer: list[str] | None, idempotency_key: str | None
+) -> JSONResponse:
+    """Admit an order, wait as long as its caller wants, and answer."""
     if idempotency_key is not None and KEY.fullmatch(idempotency_key) is None:
         raise InvalidField(
             "An idempotency key has 1 to 255 visible ASCII characters.", field="Idempotency-Key", limit=255
