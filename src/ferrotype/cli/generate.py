@@ -43,6 +43,7 @@ class Wish:
     num_images: int = 1
     images: list[Path] = field(default_factory=list)
     operation: str = "generate"
+    reuse: str | None = None
 
     def body(self) -> dict[str, Any]:
         """The order. Raises InvalidField for a size or a file that cannot be used."""
@@ -55,6 +56,7 @@ class Wish:
             "style": self.style,
             "model": self.model,
             "negative_prompt": self.negative_prompt,
+            "reuse": self.reuse,
         }
         if self.size is not None:
             match = re.fullmatch(r"(\d+)x(\d+)", self.size)
@@ -97,8 +99,16 @@ async def generate(wish: Wish, *, server: str | None, data_dir: Path | None, as_
                 print(asset["url"])
         if wish.output is None and session.base_url == "":
             _note("kept in the data folder; `ferrotype serve` serves these paths, -o writes a file")
+        if envelope["reused_from"]:
+            _note(_reused(envelope))
         if envelope["error"]:
             _note(envelope["error"]["detail"])
+
+
+def _reused(envelope: dict[str, Any]) -> str:
+    near = envelope["similarity"]
+    what = "an identical order" if near is None else f"an order with a similar prompt ({near:.0%})"
+    return f"made before, for {what}: {envelope['reused_from']}; --reuse never makes new ones"
 
 
 def _check_output(output: Path) -> None:

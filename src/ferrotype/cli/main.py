@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ferrotype import __version__
+from ferrotype.cli.assets import assets_app
 from ferrotype.config import ConfigError
 from ferrotype.domain.problems import Problem, Unauthorized
 
@@ -133,6 +134,9 @@ def generate(
     num: Annotated[int, typer.Option("-n", "--num", help="How many pictures.")] = 1,
     image: Annotated[list[Path] | None, typer.Option(help="Input picture; may be repeated.")] = None,
     operation: Annotated[str, typer.Option(help="What is asked.")] = "generate",
+    reuse: Annotated[
+        str | None, typer.Option(help="Whether earlier pictures may be the answer: allow, similar or never.")
+    ] = None,
     server: Annotated[str | None, typer.Option(help="Address of a server.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the envelope.")] = False,
     data_dir: DataDir = None,
@@ -153,6 +157,7 @@ def generate(
         num_images=num,
         images=list(image or []),
         operation=operation,
+        reuse=reuse,
     )
     run(run_generate(wish, server=server, data_dir=data_dir, as_json=json))
 
@@ -184,6 +189,9 @@ def models_check(
     from ferrotype.cli.models import check
 
     check(file)
+
+
+app.add_typer(assets_app, name="assets")
 
 
 @app.command()
