@@ -181,7 +181,8 @@ class Conclude:
             ending = GenerationState.CANCELED
             self._journal.record(tx, "canceled", generation.id)
         generations.move(tx, generation, ending, now, error=error)
-        self._followers.ended(tx, generation, ending, error)
+        canceled = any(JobState(call.state) is JobState.CANCELED for call in calls)
+        self._followers.ended(tx, generation, ending, error, canceled=canceled)
 
 
 def calls_of(tx: Transaction, generation: Generation) -> Sequence[Row[Any]]:

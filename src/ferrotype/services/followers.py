@@ -109,9 +109,16 @@ class Followers:
                 self._fail(tx, follower, why)
 
     def ended(
-        self, tx: Transaction, leader: Generation, ending: GenerationState, error: dict[str, Any] | None
+        self,
+        tx: Transaction,
+        leader: Generation,
+        ending: GenerationState,
+        error: dict[str, Any] | None,
+        *,
+        canceled: bool,
     ) -> None:
-        """The leader has ended: so have those that wait for it, unless one of them must take over."""
+        """The leader has ended: so have those that wait for it, unless one of them must take over. What was
+        `canceled` of it nobody else had asked for."""
         waiting = [
             follower
             for follower in generations.followers(tx, leader.id)
@@ -119,20 +126,21 @@ class Followers:
         ]
         if not waiting:
             return
-        if ending is GenerationState.SUCCEEDED:
-            pictures = [
-                asset
-                for asset in assets.of_generations(tx, [leader.id])[leader.id]
-                if asset.state is not AssetState.FAILED
-            ]
+        pictures = [
+            asset
+            for asset in assets.of_generations(tx, [leader.id])[leader.id]
+            if asset.state is not AssetState.FAILED
+        ]
+        cut = canceled and len(pictures) < leader.num_images
+        if ending is GenerationState.SUCCEEDED and not cut:
             for follower in waiting:
                 self._answer(tx, follower, pictures, error)
-        elif ending is GenerationState.FAILED and leader.retry_of is not None:
+        elif ending is GenerationState.FAILED and not cut and leader.retry_of is not None:
             assert error is not None
             for follower in waiting:
                 self._release_and_fail(tx, follower, error)
         else:
-            retry_of = leader.id if ending is GenerationState.FAILED else leader.retry_of
+            retry_of = leader.retry_of if cut else leader.id
             self._take_over(tx, leader, waiting, retry_of)
 
     def canceled(self, tx: Transaction, follower: Generation) -> None:
