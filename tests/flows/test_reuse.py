@@ -191,6 +191,7 @@ async def test_the_same_order_at_once_is_one_call(tmp_path: Path) -> None:
         metrics = (await it.client.get("/metrics", headers={"Accept": "application/json"})).json["counters"]
         reused = metrics.get("generations_joined", 0) + metrics.get("generations_reused", 0)
         assert reused == 39
+        assert metrics["reuse_missed"] == 1
         assert metrics["reuse_saved_usd"] == pytest.approx(39 * 0.04)
 
 

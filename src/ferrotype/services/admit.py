@@ -25,10 +25,11 @@ from ferrotype.services.check import check_bounds, check_deployments, fits_input
 from ferrotype.services.followers import Followers, calls
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
-from ferrotype.services.reuse import Leader, Reuse, reuse_key
+from ferrotype.services.reuse import Leader, Reuse, reuse_key, standing
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
 from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.similar import Neighbour, Similar
 from ferrotype.storage.spool import Spool
 
 #: Room in the spool that an order needs per picture, in bytes: what a provider made must find a place.
@@ -62,6 +63,7 @@ class Admit:
     spool: Spool
     followers: Followers
     reuse: Reuse
+    similar: Similar
     clock: Clock
     settings: ServiceSettings
     default_visibility: Visibility
@@ -83,6 +85,8 @@ class Admit:
             if known is not None:
                 return Admitted(known, replayed=True)
         check_bounds(order, self.settings)
+        if order.reuse == "similar":
+            self.similar.check()
         self.spool.check_room(order.num_images * EXPECTED_BYTES)
         model = self.catalogue.choose(
             order.model,
@@ -106,6 +110,7 @@ class Admit:
             contents = await self._contents(resolved)
             key = reuse_key(order, account_id, model, resolved, contents, generation.visibility)
             generation = replace(generation, reuse_key=key)
+        neighbour = await self._neighbour(order, generation)
         leases: list[Lease] = []
 
         def story(tx: Transaction) -> Admitted:
@@ -113,7 +118,7 @@ class Admit:
                 known = self._known(tx, account_id, idempotency_key, body_hash)
                 if known is not None:
                     return Admitted(known, replayed=True)
-            leader = self._leader(tx, order, generation)
+            leader = self._leader(tx, order, generation, neighbour)
             if leader is not None and leader.finished:
                 self.followers.answered(tx, generation, leader)
                 admitted = Admitted(generation.id)
@@ -176,12 +181,34 @@ class Admit:
         found = await self.database.read(lambda tx: assets.of_ids(tx, ids))
         return {asset.id: asset.sha256 for asset in found.values() if asset.sha256 is not None}
 
-    def _leader(self, tx: Transaction, order: Order, generation: Generation) -> Leader | None:
+    async def _neighbour(self, order: Order, generation: Generation) -> Neighbour | None:
+        """A generation with a similar prompt, for an order that takes one. Raises Overloaded."""
+        if order.reuse != "similar" or self.reuse.window(order) is None:
+            return None
+        return await self.similar.match(
+            generation.account_id,
+            generation.operation,
+            generation.model,
+            generation.input,
+            order.prompt,
+            visibility=generation.visibility,
+        )
+
+    def _leader(
+        self, tx: Transaction, order: Order, generation: Generation, neighbour: Neighbour | None
+    ) -> Leader | None:
         window = self.reuse.window(order)
         if window is None or generation.reuse_key is None:
             return None
         ledger.balance(tx, generation.account_id)  # locks the account: the same order at once comes after
-        return self.reuse.find(tx, generation.reuse_key, window, generation.visibility, generation.created_at)
+        visibility = generation.visibility
+        leader = self.reuse.find(tx, generation.reuse_key, window, visibility, generation.created_at)
+        if leader is None and neighbour is not None:
+            former = generations.get(tx, neighbour[0])
+            leader = standing(tx, former, visibility, neighbour[1]) if former is not None else None
+        if leader is None:
+            self.followers.missed(tx)
+        return leader
 
     def _enqueue(
         self, tx: Transaction, generation: Generation, model: Model, leases: list[Lease]

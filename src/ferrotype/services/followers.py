@@ -30,6 +30,7 @@ from ferrotype.services.settings import RetentionSettings, ReuseSettings
 #: Counters of the metrics.
 REUSED: Final = "generations_reused"
 JOINED: Final = "generations_joined"
+MISSED: Final = "reuse_missed"
 SAVED_USD: Final = "reuse_saved_usd"
 
 
@@ -76,6 +77,10 @@ class Followers:
             self.journal.record(tx, "output", generation.id, asset_id=asset.id, index=asset.index)
         self.journal.follow(tx, generation.id, leader.generation.id)
         return generation
+
+    def missed(self, tx: Transaction) -> None:
+        """An order that looked for a leader makes its own pictures."""
+        tx.on_commit(lambda: self.telemetry.counter(MISSED))
 
     def started(self, tx: Transaction, leader_id: str) -> None:
         """The leader has begun."""
