@@ -39,12 +39,15 @@ async def test_the_same_picture_in_process_and_on_a_server(tmp_path: Path) -> No
     alone = await ferrotype(tmp_path, *FOX, "-o", "alone.webp")
     assert (alone.code, alone.out, alone.err) == (0, "alone.webp\n", "")
     async with serving(tmp_path) as (server, _):
-        served = await ferrotype(tmp_path, *FOX, "-o", "served.webp")
+        served = await ferrotype(tmp_path, *FOX, "--reuse", "never", "-o", "served.webp")
         assert (served.code, served.out, served.err) == (0, "served.webp\n", "")
+        reused = await ferrotype(tmp_path, *FOX, "-o", "reused.webp")
+        assert (reused.code, reused.out) == (0, "reused.webp\n")
+        assert "made before, for an identical order" in reused.err
         bare = await ferrotype(tmp_path, "generate", "a fox", *SMALL)
         assert bare.out.startswith(f"{server.base}/images/")
     picture = (tmp_path / "alone.webp").read_bytes()
-    assert picture == (tmp_path / "served.webp").read_bytes()
+    assert picture == (tmp_path / "served.webp").read_bytes() == (tmp_path / "reused.webp").read_bytes()
     image = pyvips.Image.new_from_file(str(tmp_path / "alone.webp"))
     assert (image.get("vips-loader"), image.width, image.height) == ("webpload", 1792, 1024)
 
