@@ -8,9 +8,12 @@ import time
 
 import uvloop
 
-from benchmarks import batch, chaos, exists_to_served, prescale, submit_to_provider
+from benchmarks import batch, chaos, exists_to_served, prescale, reuse, similar, submit_to_provider
 from benchmarks.delivery import cold, crowd, hits, levels, soak
 from benchmarks.report import Others, console, load, render, save, show
+from benchmarks.store import latency as store_latency
+from benchmarks.store import memory as store_memory
+from benchmarks.store import throughput as store_throughput
 
 BENCHMARKS = {
     "exists_to_served": exists_to_served.measure,
@@ -22,10 +25,17 @@ BENCHMARKS = {
     "delivery_cold": cold.measure,
     "delivery_crowd": crowd.measure,
     "delivery_soak": soak.measure,
+    "similar": similar.measure,
+    "reuse": reuse.measure,
+    "store_throughput": store_throughput.measure,
+    "store_latency": store_latency.measure,
+    "store_memory": store_memory.measure,
     "chaos": chaos.measure,
 }
 #: Several by one word.
-GROUPS = {"delivery": [name for name in BENCHMARKS if name.startswith("delivery_")]}
+GROUPS = {
+    group: [name for name in BENCHMARKS if name.startswith(f"{group}_")] for group in ("delivery", "store")
+}
 #: Above this the machine is busy with something else and figures mean little.
 QUIET = 0.7
 

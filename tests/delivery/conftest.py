@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import pytest
 from ferrotype.db import assets
 from ferrotype.db.database import Story, T
 from ferrotype.db.sqlite import SqliteDatabase
-from ferrotype.domain.asset import Asset
+from ferrotype.domain.asset import Asset, Origin
 from ferrotype.domain.clock import ManualClock
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.states import AssetState
+from ferrotype.net.base import Incoming
 from ferrotype.net.telemetry import Telemetry
-from ferrotype.services.deliver import Deliver
+from ferrotype.services.deliver import STORE, Deliver
+from ferrotype.services.originals import Originals
 from ferrotype.storage.arrivals import Arrivals
+from ferrotype.storage.base import CacheLevel, Store
 from ferrotype.storage.disk import DiskStore
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
@@ -41,32 +45,61 @@ class CountingDatabase(SqliteDatabase):
 class World:
     """Everything behind `/images/`, on a real database and a real disk, with a scripted origin."""
 
-    def __init__(self, folder: Path, database: CountingDatabase) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: CountingDatabase,
+        *,
+        more: Mapping[str, Store] | None = None,
+        shared: CacheLevel | None = None,
+    ) -> None:
+        """`more` are stores beside the disk's."""
         self.database = database
         self.clock = ManualClock()
         self.account_id = new_id()
         self.origin = FakeOrigin()
         self.cache = MemoryCache(1_000_000, OBJECT_BYTES)
-        self.levels = Levels(self.cache, self.clock)
+        self.levels = Levels(self.cache, self.clock, shared=shared)
         self.spool = Spool(folder / "spool", 10_000_000)
         self.spool.recover()
         self.store = DiskStore(folder / "store")
         self.arrivals = Arrivals(
             self.spool,
-            self.origin.fetch,
+            self._fetch,
             content_type_of,
             on_complete=lambda asset_id, body, kind: self.levels.put(asset_id, "", body, kind),
             max_body_bytes=OBJECT_BYTES,
         )
-        stores = {self.store.name: self.store}
+        self.stores: dict[str, Store] = {self.store.name: self.store, **(more or {})}
+        stores = self.stores
+        self.originals = Originals(database, self.spool, stores)
         self.deliver = Deliver(database, self.levels, self.spool, stores, self.arrivals)
         self.telemetry = Telemetry(self.clock)
         self._served: list[Pictures] = []
         self.client = self.serve()
 
+    def _fetch(self, origin: Origin) -> AbstractAsyncContextManager[Incoming]:
+        """As the server does it: a store is a place to fetch from."""
+        if origin.provider.startswith(STORE):
+            return self._fetch_stored(self.stores[origin.provider.removeprefix(STORE)], origin.url)
+        return self.origin.fetch(origin)
+
+    @asynccontextmanager
+    async def _fetch_stored(self, store: Store, key: str) -> AsyncIterator[Incoming]:
+        yield Incoming(None, await store.size(key), store.open(key))
+
     def serve(self, rules: Rules | None = None) -> Client:
         """A client of an application of its own, on the same pictures."""
-        made = Pictures(self.deliver, self.levels, self.cache, self.clock, self.telemetry, rules)
+        made = Pictures(
+            self.deliver,
+            self.levels,
+            self.cache,
+            self.clock,
+            self.telemetry,
+            self.database,
+            self.originals,
+            rules,
+        )
         self._served.append(made)
         return Client(made.app)
 

@@ -18,6 +18,7 @@ from ferrotype.http.delivery import DeliveryApp
 from ferrotype.net.base import Incoming
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver
+from ferrotype.services.originals import Originals
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
@@ -68,8 +69,10 @@ def _delivery(folder: Path) -> DeliveryApp:
     cache, clock = MemoryCache(0, 0), SystemClock()
     levels, telemetry = Levels(cache, clock), Telemetry(clock)
     arrivals = Arrivals(spool, fetch, content_type_of)
-    deliver = Deliver(SqliteDatabase(folder / "test.db"), levels, spool, {}, arrivals)
-    return Pictures(deliver, levels, cache, clock, telemetry).app
+    database = SqliteDatabase(folder / "test.db")
+    deliver = Deliver(database, levels, spool, {}, arrivals)
+    originals = Originals(database, spool, {})
+    return Pictures(deliver, levels, cache, clock, telemetry, database, originals).app
 
 
 app = Server()

@@ -13,6 +13,7 @@ from ferrotype.domain.asset import Placeholder, Visibility
 from ferrotype.domain.transform import Transform, etag
 from ferrotype.domain.transform_query import Vocabulary
 from ferrotype.http.settings import HttpSettings
+from ferrotype.services.cdn import Uncache
 from ferrotype.services.lifecycle import Lifecycle
 from tests.delivery.assembly import Rules
 from tests.delivery.conftest import World
@@ -142,7 +143,8 @@ async def lifecycle(world: World) -> Lifecycle:
     engine = SqliteEngine(
         world.database, world.clock, {}, owner="test", lease_seconds=30, on_failed=lambda *_: None
     )
-    return Lifecycle(world.database, engine, world.levels, world.clock)
+    uncache = Uncache(world.database, engine, world.levels, None)
+    return Lifecycle(world.database, engine, world.levels, uncache, world.clock)
 
 
 @pytest.mark.parametrize("what", SCHEMES)

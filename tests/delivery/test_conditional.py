@@ -35,6 +35,15 @@ def test_if_range_takes_the_same_strong_tag_only(header: str, keeps: bool) -> No
     assert if_range(header.encode(), TAG) is keeps
 
 
+@pytest.mark.parametrize("header", ['"xyzzy"', 'W/"xyzzy"', '"a", W/"xyzzy"', '"a", "xyzzy"', "*"])
+def test_a_weak_tag_is_good_for_if_none_match_alone(header: str) -> None:
+    """RFC 9110, 8.8.3.2: the table of comparisons."""
+    weak = b'W/"xyzzy"'
+    assert none_match(header.encode(), weak) is False
+    assert if_range(header.encode(), weak) is False
+    assert match(header.encode(), weak) is (header == "*")
+
+
 @given(st.lists(st.text("abcxyz,*", max_size=6)), st.booleans())
 def test_a_list_holds_the_tag_or_it_does_not(names: list[str], weak: bool) -> None:
     header = ", ".join(f'{"W/" if weak else ""}"{name}"' for name in names).encode()

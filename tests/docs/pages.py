@@ -12,8 +12,9 @@ from ferrotype.http.delivery_settings import DeliverySettings
 from ferrotype.imaging.marks import MarkSettings
 from ferrotype.imaging.presets import BUILT_IN
 from ferrotype.providers.registry import KINDS
+from ferrotype.storage.cloudinary_settings import CloudinarySettings
 from ferrotype.storage.registry import STORE_KINDS
-from ferrotype.storage.store_settings import DiskStoreSettings, GcsSettings
+from ferrotype.storage.store_settings import DiskStoreSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -52,7 +53,7 @@ def configuration() -> str:
                 lines.append(f"| `{item.env}` | `{item.name}` | {default(item.default)} | {text} |")
         if area is DeliverySettings:
             lines += [*presets(), *watermarks()]
-        if area is GcsSettings:
+        if area is CloudinarySettings:
             lines += stores()
     return "\n".join(lines) + "\n"
 

@@ -15,6 +15,7 @@ from ferrotype.config import ConfigError
 from ferrotype.domain.model import Capabilities
 from ferrotype.domain.problems import Overloaded
 from ferrotype.imaging.prescale import prescale
+from ferrotype.imaging.provenance.strip import stripped
 from ferrotype.services.check import size_like
 from ferrotype.sim.comfyui import ComfySim, NodeError, Script
 from tests.flows.harness import Client, running
@@ -364,7 +365,9 @@ async def test_tls_a_base_path_and_a_token_on_every_road(tmp_path: Path) -> None
         picture = await client.get(asset["url"])
         assert (picture.status, size(picture.body)) == (200, (256, 256))
         (stored,) = (await client.until(generation["id"], "stored"))["output"]
-        assert (stored["state"], stored["stored"], stored["bytes"]) == ("ready", True, len(picture.body))
+        (kept,) = (path.read_bytes() for path in (tmp_path / "data" / "assets").rglob(f"{asset['id']}*"))
+        assert (stored["state"], stored["stored"], stored["bytes"]) == ("ready", True, len(kept))
+        assert picture.body == stripped(kept) != kept
         edit = await client.order(operation="edit", prompt="a hare", image=asset["id"], params={"steps": 2})
         assert edit.json["status"] == "succeeded", edit.json["error"]
         answered = {entry.status for entry in sim.journal.entries if entry.status is not None}

@@ -10,6 +10,10 @@ from ferrotype.app.settings import load_settings
 from ferrotype.cli.doctor import CHECKS, Finding
 from ferrotype.sim.gcs import GcsScript, GcsSim
 from tests.ports import free_port
+from tests.storage.azurite import ACCOUNT, CONTAINER, KEY, OTHER_KEY, Azurite
+from tests.storage.conftest import azure_server, azurite_server
+
+__all__ = ["azure_server", "azurite_server"]
 
 
 async def findings(**environ: str) -> list[Finding]:
@@ -58,6 +62,31 @@ async def test_each_store_is_tried(tmp_path: Path) -> None:
         assert "no key" not in each.detail
 
 
-@pytest.mark.parametrize("name", ["FERROTYPE_S3_BUCKET", "FERROTYPE_GCS_BUCKET"])
-async def test_a_store_alone_is_the_primary(name: str) -> None:
-    assert load_settings({name: "pictures"}).stores.written[0] in ("s3", "gcs")
+async def test_a_container_of_azure(azure_server: Azurite) -> None:
+    """The right key, a wrong one, and a container that is not there."""
+    given = {
+        "FERROTYPE_AZURE_CONTAINER": CONTAINER,
+        "FERROTYPE_AZURE_ENDPOINT": azure_server.url,
+        "AZURE_STORAGE_ACCOUNT": ACCOUNT,
+        "AZURE_STORAGE_KEY": KEY,
+    }
+    _, found = await findings(**given)
+    assert (found.mark, found.mend) == ("ok", "")
+    for wrong, why in (
+        ({"AZURE_STORAGE_KEY": OTHER_KEY}, "correct the account's key"),
+        ({"FERROTYPE_AZURE_CONTAINER": "nowhere"}, "make the container, or correct its name"),
+    ):
+        _, found = await findings(**(given | wrong))
+        assert found.mark == "fail"
+        assert found.detail.startswith("azure: ")
+        assert why in found.detail
+        assert found.mend
+        assert OTHER_KEY not in found.detail
+    assert await azure_server.keys() == []
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure"])
+async def test_a_store_alone_is_the_primary(kind: str) -> None:
+    place = "CONTAINER" if kind == "azure" else "BUCKET"
+    environ = {f"FERROTYPE_{kind.upper()}_{place}": "pictures", "AZURE_STORAGE_ACCOUNT": "acct"}
+    assert load_settings(environ).stores.written == (kind,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 
 from ferrotype.db import assets
 from ferrotype.domain.ids import new_id
+from ferrotype.imaging.provenance.packet import packet
+from ferrotype.imaging.provenance.xmp import embedded
 from tests.flows.harness import Client, Reply, running
 from tests.services.archives import TOOLS, contents, extract, manifest
 
@@ -42,16 +45,21 @@ async def test_a_generations_pictures_as_one_file(client: Client) -> None:
         f"filename*=UTF-8''f%C3%BCchse-under-the-moon-{short}.zip"
     )
     files = contents(reply.body)
-    pictures = [(await client.get(asset["url"])).body for asset in generation["output"]]
+    originals = [(await client.get(asset["url"])).body for asset in generation["output"]]
+    pictures = [embedded(each, packet("algorithmicMedia")) for each in originals]
+    assert not any(new == old for new, old in zip(pictures, originals, strict=True))
     names = [f"0{index}-füchse-under-the-moon.webp" for index in range(3)]
     assert list(files) == [*names, "manifest.json"]
     assert [files[name] for name in names] == pictures
-    for told, asset in zip(manifest(reply.body)["pictures"], generation["output"], strict=True):
+    each = zip(manifest(reply.body)["pictures"], generation["output"], pictures, strict=True)
+    for told, asset, packed in each:
         assert told["prompt"] == FOX["prompt"]
         assert told["input"] == generation["input"]
-        same = ("generation_id", "index", "seed", "width", "height", "content_type", "bytes", "sha256")
+        same = ("generation_id", "index", "seed", "width", "height", "content_type")
         for field in (*same, "source_type", "credit", "created_at"):
             assert told[field] == asset[field], field
+        assert (told["bytes"], told["sha256"]) == (len(packed), hashlib.sha256(packed).hexdigest())
+        assert told["original"] == {"bytes": asset["bytes"], "sha256": asset["sha256"]}
         assert told["asset_id"] == asset["id"]
 
 

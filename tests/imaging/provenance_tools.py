@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from imaging_pictures import scene
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngInfo
+from tests.imaging.imaging_pictures import scene
+from tests.sdk.exiftool import exiftool
 
 TRAINED = "trainedAlgorithmicMedia"
 URI = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -23,15 +22,11 @@ PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 5, "text": "a secre
 WORKFLOW = {"last_node_id": 9, "nodes": [{"id": 3, "type": "KSampler"}], "extra": {"ds": "secret"}}
 A1111 = "a secret fox\nNegative prompt: dogs\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5"
 
-exiftool = pytest.mark.skipif(
-    shutil.which("exiftool") is None, reason="exiftool is missing (Debian: libimage-exiftool-perl)"
-)
-
 
 def told(path: Path, data: bytes) -> dict[str, Any]:
     """What exiftool reads, by group and name, numbers and terms as they stand in the file."""
     path.write_bytes(data)
-    command = ["exiftool", "-json", "-G1", "-n", "-validate", "-warning", "-error", "-a", "-all", str(path)]
+    command = [*exiftool(), "-json", "-G1", "-n", "-validate", "-warning", "-error", "-a", "-all", str(path)]
     found = subprocess.run(command, capture_output=True, check=True, timeout=60)
     (result,) = json.loads(found.stdout)
     return dict(result)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from imaging_pictures import PICTURES, chunk
 from provenance_tools import TRAINED, URI, check_pixels, read_manifest
 
@@ -18,9 +22,9 @@ from ferrotype import __version__
 from ferrotype.config import ConfigError, load
 from ferrotype.domain.problems import InternalError, UnsupportedMedia
 from ferrotype.domain.transform import Transform
-from ferrotype.imaging.provenance.c2pa import Signing, open_signing
+from ferrotype.imaging.provenance.c2pa import Ingredient, Signing, open_signing
 from ferrotype.imaging.provenance.certificates import development_credential
-from ferrotype.imaging.provenance.containers import has_manifest
+from ferrotype.imaging.provenance.containers import has_manifest, manifest_bytes
 from ferrotype.imaging.provenance.packet import packet
 from ferrotype.imaging.provenance.settings import ProvenanceSettings
 from ferrotype.imaging.render import render
@@ -136,7 +140,7 @@ def test_a_download_of_a_signed_original_keeps_what_was_there(
 def test_an_edit_has_its_upload_as_parent(signing: Signing, folder: Path, tmp_path: Path) -> None:
     term = "compositeWithTrainedAlgorithmicMedia"
     edited, upload = PICTURES["png"][0], PICTURES["jpeg"][0]
-    found = signing.signed(edited, source_type=term, original=edited, upload=upload)
+    found = signing.signed(edited, source_type=term, original=edited, upload=Ingredient("image/jpeg", upload))
     store = read_manifest(tmp_path / "file", found, "image/png", folder / "c2pa" / "root.pem")
     assert (store["validation_state"], faults(store)) == ("Trusted", set())
     manifest = active(store)
@@ -145,6 +149,86 @@ def test_an_edit_has_its_upload_as_parent(signing: Signing, folder: Path, tmp_pa
     opened, done = actions(manifest)
     assert opened["action"] == "c2pa.opened"
     assert (done["action"], done["digitalSourceType"]) == ("c2pa.edited", URI + term)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_how_much_of_a_file_is_its_manifest(form: str, signing: Signing, tmp_path: Path) -> None:
+    picture = PICTURES[form][0]
+    found = signing.signed(picture, source_type=TRAINED)
+    (tmp_path / "file").write_bytes(found)
+    size = manifest_bytes(found)
+    assert size == manifest_bytes(tmp_path / "file")
+    assert 0 <= len(found) - len(picture) - size < 50  # what tells of it in a header beside
+    assert manifest_bytes(picture) == 0
+
+
+def test_a_past_that_is_too_large_is_referred_to(signing: Signing, folder: Path, tmp_path: Path) -> None:
+    original = signing.signed(PICTURES["png"][0], source_type=TRAINED)
+    address, transform = "https://pictures.test/images/1", Transform(w=40)
+    size, anchors = manifest_bytes(original), folder / "c2pa" / "root.pem"
+    stores = []
+    for limit in (size, size - 1):
+        found = replace(signing, max_past_bytes=limit).signed(
+            PICTURES["webp"][0],
+            source_type=TRAINED,
+            transform=transform,
+            original=original,
+            address=address,
+        )
+        store = read_manifest(tmp_path / "file", found, "image/webp", anchors)
+        assert (store["validation_state"], faults(store)) == ("Trusted", set())
+        (parent,) = active(store)["ingredients"]
+        assert (parent["relationship"], parent["informational_URI"]) == ("parentOf", address)
+        stores.append(store)
+    whole, referred = stores
+    assert (len(whole["manifests"]), len(referred["manifests"])) == (2, 1)
+    assert "digitalSourceType" not in actions(active(whole))[0]
+    opened, resized = actions(active(referred))
+    assert (opened["action"], opened["digitalSourceType"]) == ("c2pa.opened", URI + TRAINED)
+    assert resized["action"] == "c2pa.resized"
+
+
+def test_an_upload_that_is_gone_is_named_all_the_same(signing: Signing, folder: Path, tmp_path: Path) -> None:
+    term = "compositeWithTrainedAlgorithmicMedia"
+    found = signing.signed(PICTURES["png"][0], source_type=term, upload=Ingredient("image/jpeg"))
+    store = read_manifest(tmp_path / "file", found, "image/png", folder / "c2pa" / "root.pem")
+    assert (store["validation_state"], faults(store)) == ("Trusted", set())
+    (parent,) = active(store)["ingredients"]
+    assert (parent["format"], parent.get("active_manifest")) == ("image/jpeg", None)
+    assert [each["action"] for each in actions(active(store))] == ["c2pa.opened", "c2pa.edited"]
+
+
+def test_an_upload_brings_its_own_manifest(signing: Signing, folder: Path, tmp_path: Path) -> None:
+    term = "compositeWithTrainedAlgorithmicMedia"
+    upload = Ingredient("image/jpeg", signing.signed(PICTURES["jpeg"][0], source_type="digitalCapture"))
+    found = signing.signed(PICTURES["png"][0], source_type=term, upload=upload)
+    store = read_manifest(tmp_path / "file", found, "image/png", folder / "c2pa" / "root.pem")
+    assert (store["validation_state"], len(store["manifests"])) == ("Trusted", 2)
+
+
+def test_a_certificate_that_c2pa_does_not_take_is_told(tmp_path: Path) -> None:
+    """One for a web server: nothing in it says that it may sign documents."""
+    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    name, issuer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("leaf", "root"))
+    leaf = (
+        x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=90))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "chain.pem").write_bytes(leaf.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    settings = ProvenanceSettings(
+        c2pa="certificate",
+        c2pa_certificate=str(tmp_path / "chain.pem"),
+        c2pa_key=str(tmp_path / "key.pem"),
+    )
+    with pytest.raises(ConfigError, match=r"FERROTYPE_C2PA_CERTIFICATE: C2PA does not take it"):
+        open_signing(settings, tmp_path, NOW)
 
 
 def test_nothing_is_claimed_of_an_upload_but_its_past(signing: Signing, tmp_path: Path) -> None:

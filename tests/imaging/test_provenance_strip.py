@@ -21,7 +21,6 @@ from provenance_tools import (
     WORKFLOW,
     check_pixels,
     complaints,
-    exiftool,
     jpeg_with_comment,
     picture,
     save_animated_png,
@@ -34,7 +33,7 @@ from ferrotype.domain.problems import InvalidField, Problem, UnsupportedMedia
 from ferrotype.domain.transform import Transform
 from ferrotype.imaging.provenance.containers import split
 from ferrotype.imaging.provenance.packet import packet
-from ferrotype.imaging.provenance.strip import stripped
+from ferrotype.imaging.provenance.strip import cleaned, passes, stripped, tells
 from ferrotype.imaging.provenance.xmp import embedded
 from ferrotype.imaging.render import render
 from ferrotype.imaging.settings import ImagingSettings
@@ -73,6 +72,69 @@ def test_workflow_and_prompt_go(name: str) -> None:
 @pytest.mark.parametrize("name", PICTURES)
 def test_what_has_none_comes_back_as_it_is(name: str) -> None:
     assert stripped(PICTURES[name][0]) is PICTURES[name][0]
+
+
+@pytest.mark.parametrize("name", [*WRITERS, *PICTURES])
+def test_it_is_known_without_taking_a_file_apart(name: str, tmp_path: Path) -> None:
+    data = WRITERS[name]() if name in WRITERS else PICTURES[name][0]
+    (tmp_path / "file").write_bytes(data)
+    assert tells(data) is tells(tmp_path / "file") is (name in WRITERS)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_tells_never_passes_while_it_arrives(name: str) -> None:
+    data = WRITERS[name]()
+    verdicts = [passes(data[:end]) for end in (*range(1, 6000), len(data))]
+    assert set(verdicts) <= {None, False}
+    assert verdicts[-1] is False
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_beginning_of_an_ordinary_picture_is_enough(name: str) -> None:
+    """Save where metadata may come behind the pixels: of an animated PNG, and of a WebP that announces it."""
+    data = PICTURES[name][0]
+    later = name == "apng" or (name.startswith("webp") and data[12:16] == b"VP8X" and data[20] & 0x0C)
+    known = next(end for end in range(16, len(data) + 1) if passes(data[:end]) is not None)
+    assert passes(data[:known]) is passes(data) is (not later)
+    assert known < max(3000, len(data) / 4)
+
+
+@pytest.mark.parametrize("name", ["SaveImage", "a JPEG by another node"])
+def test_a_damaged_file_that_may_tell_something_is_no_clean_one(name: str) -> None:
+    data = WRITERS[name]()
+    cut = data[: data.rindex(b"IDAT") if name == "SaveImage" else data.index(b"\xff\xda")]
+    assert tells(cut)
+    with pytest.raises(InvalidField):
+        cleaned(cut)
+    harmless = PICTURES["png"][0][:-20]
+    assert not tells(harmless)
+    assert cleaned(harmless) is harmless
+    with pytest.raises(UnsupportedMedia):
+        tells(b"no picture")
+
+
+@pytest.mark.parametrize("form", ["AVIF", "TIFF", "GIF"])
+@pytest.mark.parametrize("target", ["avif", "png", "jpeg", "webp"])
+def test_no_format_brings_a_workflow_into_a_variant(form: str, target: str) -> None:
+    """Those that are not taken apart lose what tells when they are decoded, also with `strip=0`."""
+    first, file = picture(), io.BytesIO()
+    metadata = first.getexif()
+    metadata[0x0110] = f"prompt:{json.dumps(PROMPT)}"
+    options = {"comment": json.dumps(WORKFLOW)} if form == "GIF" else {"exif": metadata}
+    first.save(file, form, **options)
+    assert leaked(file.getvalue())
+    transform = Transform(w=40, format=target, strip=False)  # type: ignore[arg-type]
+    assert not leaked(render(file.getvalue(), transform, ImagingSettings()).data)
+
+
+def test_other_metadata_of_those_stays() -> None:
+    first, file = picture(), io.BytesIO()
+    metadata = first.getexif()
+    metadata[0x010F] = "Acme"
+    first.save(file, "AVIF", exif=metadata)
+    transform = Transform(w=40, format="jpeg", strip=False)
+    with Image.open(io.BytesIO(render(file.getvalue(), transform, ImagingSettings()).data)) as image:
+        assert image.getexif()[0x010F] == "Acme"
 
 
 def test_the_rest_of_the_exif_stays() -> None:
@@ -208,7 +270,6 @@ def test_damaged_files_are_refused_or_stripped(data: st.DataObject) -> None:
         assert isinstance(problem, InvalidField | UnsupportedMedia)  # noqa: PT017
 
 
-@exiftool
 @pytest.mark.parametrize("name", WRITERS)
 def test_exiftool_finds_nothing_and_no_fault(name: str, tmp_path: Path) -> None:
     found = told(tmp_path / "file", stripped(WRITERS[name]()))

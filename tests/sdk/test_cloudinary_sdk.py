@@ -60,10 +60,21 @@ async def test_assets(tmp_path: Path, algorithm: Literal["sha1", "sha256"]) -> N
         f"bytes 12000000-{large.stat().st_size - 1}",
     ]
     assert told["small chunks"] == ["BadRequest", "All parts except EOF-chunk must be larger than 5mb"]
+    assert told["listed"] == {
+        "pages": [2, 1, False],
+        "names": ["list/0", "list/1", "list/2"],
+        "facts": [size, "png", ["one", "two"], {"custom": {"alt": "A fox | a hare", "n": "1"}}],
+        "by url": True,
+        "remaining": True,
+        "bare": [],
+        "all": 7,
+    }
     assert told["destroyed"] == ["ok", "not found"]
     assert told["still cached"]
     assert told["gone"] == 404
     assert told["errors"] == {
+        "cursor": ["BadRequest", "Error 400 - Invalid value for parameter next_cursor"],
+        "too many": ["BadRequest", "Error 400 - max_results must be between 1 and 500"],
         "resource": ["NotFound", "Error 404 - Resource not found - a/b/picture"],
         "secret": "AuthorizationRequired",
         "admin": ["AuthorizationRequired", "Error 401 - api_secret mismatch"],

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import struct
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
@@ -36,7 +37,9 @@ from ferrotype.domain.problems import (
 from ferrotype.domain.states import AssetState, GenerationState
 from ferrotype.http.asgi import Message
 from ferrotype.http.routes.downloads import Archive
+from ferrotype.imaging.provenance.packet import packet
 from ferrotype.imaging.provenance.settings import ProvenanceSettings
+from ferrotype.imaging.provenance.xmp import embedded
 from ferrotype.net.base import Incoming
 from ferrotype.services.deliver import Deliver
 from ferrotype.services.download_manifest import Reason
@@ -52,6 +55,7 @@ from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import MemoryCache
 from ferrotype.storage.spool import Spool
 from tests.databases import migrated, open_account
+from tests.imaging.imaging_pictures import scene
 from tests.services.archives import contents, manifest
 from tests.storage.origin import ORIGIN, FakeOrigin, content_type_of, picture
 
@@ -634,6 +638,81 @@ async def test_large_pictures_come_in_pieces_and_one_piece_is_in_memory(world: W
     assert largest <= CHUNK
     assert ahead <= 0, "nothing is read before it is asked for"
     assert peak < 8 * CHUNK
+
+
+def sparse_png(file: Path, size: int) -> None:
+    """A PNG of that many bytes, nearly all of them a hole."""
+    head, end = scene(8, 8).pngsave_buffer(keep="none")[:33], struct.pack(">I4sI", 0, b"IEND", 0xAE426082)
+    rest = size - len(head) - len(end) - 12
+    with file.open("wb") as out:
+        out.write(head + struct.pack(">I4s", rest, b"IDAT"))
+        out.seek(size - len(end))
+        out.write(end)
+
+
+async def test_what_is_written_into_large_pictures_comes_in_on_the_way(world: World) -> None:
+    size, said = 16 * 1024 * 1024, packet("trainedAlgorithmicMedia")
+    assert said is not None
+    ids = []
+    for _ in range(3):
+        asset_id = await world.stored(picture(10), source_type="trainedAlgorithmicMedia")
+        sparse_png(world.file_of(asset_id), size)
+        await world.database.write(
+            lambda tx, id=asset_id: assets.learn(tx, id, bytes=size)  # type: ignore[misc]
+        )
+        ids.append(asset_id)
+    download = await world.of(*ids)
+    assert download.length is not None
+    assert world.files.opened == 0, "its length is known from a few bytes of each"
+    found, sent = 0, 0
+    tracemalloc.start()
+    try:
+        async with aclosing(download.chunks()) as chunks:
+            async for chunk in chunks:
+                found, sent = found + chunk.count(said), sent + len(chunk)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (found, sent) == (3, download.length)
+    assert peak < 8 * CHUNK
+
+
+@pytest.mark.parametrize("here", [True, False])
+async def test_a_labelled_picture_is_told_as_it_is_in_the_archive(world: World, here: bool) -> None:
+    body = scene(64, 48).pngsave_buffer()
+    said = packet("trainedAlgorithmicMedia")
+    if here:
+        one = await world.stored(body, source_type="trainedAlgorithmicMedia")
+    else:
+        one = await world.asset(source_type="trainedAlgorithmicMedia")
+        world.origin.serve(body)
+    download = await world.of(one)
+    assert (download.length is not None) is here
+    archive = await whole(download)
+    packed = contents(archive)[f"{one}.png"]
+    assert packed == embedded(body, said) != body
+    (told,) = manifest(archive)["pictures"]
+    assert (told["bytes"], told["sha256"]) == (len(packed), hashlib.sha256(packed).hexdigest())
+    assert told["original"] == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    assert await whole(await world.of(one)) == archive
+
+
+async def test_a_picture_that_moves_while_it_is_measured(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = scene(64, 48).pngsave_buffer()
+    one = await world.spooled(body, source_type="trainedAlgorithmicMedia")
+    measure = Download.measure
+
+    async def move_then_measure(download: Download) -> None:
+        if world.spool.path(one) is not None:
+            await world.move(one, hashlib.sha256(body).hexdigest())
+        await measure(download)
+
+    monkeypatch.setattr(Download, "measure", move_then_measure)
+    download = await world.of(one)
+    assert download.length is not None
+    assert contents(await whole(download))[f"{one}.png"].startswith(body[:33])
 
 
 async def test_the_memory_cache_is_left_alone(world: World) -> None:

@@ -14,7 +14,8 @@ from ferrotype.storage.object_clients import gcs
 from ferrotype.storage.object_store import ObjectStore
 from ferrotype.storage.spool import Spool
 from ferrotype.storage.store_settings import GcsSettings
-from tests.storage import seaweed
+from tests.storage import azurite, seaweed
+from tests.storage.azurite import Azurite
 from tests.storage.origin import FakeOrigin
 from tests.storage.seaweed import Seaweed
 
@@ -45,6 +46,20 @@ async def s3_server(seaweed_server: Seaweed) -> AsyncIterator[Seaweed]:
     await seaweed_server.empty()
     yield seaweed_server
     await seaweed_server.empty()
+
+
+@pytest.fixture(scope="session")
+def azurite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    with azurite.running(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
+@pytest.fixture
+async def azure_server(azurite_server: Azurite) -> AsyncIterator[Azurite]:
+    """An Azure server whose container is empty."""
+    await azurite_server.empty()
+    yield azurite_server
+    await azurite_server.empty()
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from ferrotype.imaging.sniff import ACCEPTED, sniff
 from ferrotype.net.base import Incoming
 
 ORIGIN = Origin(provider="test", url="http://origin.test/picture.png")
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
+#: Up to its pixels, which it announces plenty of.
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + bytes(17) + b"\x7f\xff\xff\xffIDAT"
 
 
 def content_type_of(head: bytes) -> str | None:

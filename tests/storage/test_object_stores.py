@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
@@ -18,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from obstore.exceptions import GenericError
 
 from ferrotype.domain.problems import Overloaded, StoreMisconfigured, StoreUnavailable
 from ferrotype.sim.gcs import GcsSim
@@ -25,12 +28,16 @@ from ferrotype.sim.options import Failure
 from ferrotype.storage.base import WrongBytes
 from ferrotype.storage.fingerprint import fingerprint
 from ferrotype.storage.object_clients import s3
+from ferrotype.storage.object_errors import translated
 from ferrotype.storage.object_store import CACHE_CONTROL, PART_BYTES, ObjectStore
 from ferrotype.storage.store_settings import S3Settings
 from tests.ports import free_port
+from tests.storage.azurite import ACCOUNT, OTHER_KEY, Azurite
+from tests.storage.azurite import KEY as KEY_OF_AZURE
 from tests.storage.conftest import gcs_store
-from tests.storage.cutting import Cutter
+from tests.storage.proxy import Proxy
 from tests.storage.seaweed import READER, WRITER, Seaweed
+from tests.storage.wrong_clock import POSSIBLE, health
 
 MIB = 1024 * 1024
 KEY = "2026/01/31/picture.png"
@@ -47,13 +54,21 @@ class Place:
     store: Callable[..., ObjectStore]
     keys: Callable[[], Any]
     secret: str
+    path: str = ""
+
+    def at(self, port: int) -> str:
+        """The service's address by another way."""
+        return f"http://127.0.0.1:{port}{self.path}"
 
 
-@pytest.fixture(params=["s3", "gcs"])
+@pytest.fixture(params=["s3", "gcs", "azure"])
 def place(request: pytest.FixtureRequest) -> Place:
     if request.param == "s3":
         server: Seaweed = request.getfixturevalue("s3_server")
         return Place(server.port, server.store, server.keys, WRITER[1])
+    if request.param == "azure":
+        emulator: Azurite = request.getfixturevalue("azure_server")
+        return Place(emulator.port, emulator.store, emulator.keys, KEY_OF_AZURE, f"/{ACCOUNT}")
     sim: GcsSim = request.getfixturevalue("gcs_sim")
 
     async def keys() -> list[str]:
@@ -113,6 +128,18 @@ async def test_a_bit_that_turned_on_the_way_is_found(gcs_sim: GcsSim, tmp_path: 
     assert await read(store, KEY) == body
 
 
+async def test_a_bit_that_turned_on_the_way_to_azure(azure_server: Azurite, tmp_path: Path) -> None:
+    """Its signatures do not cover what is sent: the service takes it."""
+    async with Proxy(azure_server.port) as proxy:
+        store = azure_server.store(endpoint=f"{proxy.url}/{ACCOUNT}")
+        proxy.turn_bit(there=len(SMALL) // 2)
+        with pytest.raises(WrongBytes, match="store azure"):
+            await store.put(KEY, **a_file(tmp_path, SMALL))
+        assert await azure_server.keys() == []
+        await store.put(KEY, **a_file(tmp_path, SMALL))
+        assert await read(store, KEY) == SMALL
+
+
 async def test_a_file_that_is_not_what_it_should_be_is_not_sent(place: Place, tmp_path: Path) -> None:
     file = a_file(tmp_path, SMALL)
     with pytest.raises(WrongBytes):
@@ -121,7 +148,7 @@ async def test_a_file_that_is_not_what_it_should_be_is_not_sent(place: Place, tm
 
 
 async def test_nobody_listens(place: Place, tmp_path: Path) -> None:
-    store = place.store(endpoint=f"http://127.0.0.1:{free_port()}")
+    store = place.store(endpoint=place.at(free_port()))
     file = a_file(tmp_path, SMALL)
     for call in (
         lambda: store.put(KEY, **file),
@@ -142,15 +169,15 @@ async def test_nobody_listens(place: Place, tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [SMALL, LARGE])
 async def test_an_upload_that_is_cut(place: Place, tmp_path: Path, body: bytes) -> None:
     file = a_file(tmp_path, body)
-    async with Cutter(place.port) as cutter:
-        store = place.store(endpoint=cutter.url)
-        cutter.cut_after(there=len(body) // 2)
+    async with Proxy(place.port) as proxy:
+        store = place.store(endpoint=place.at(proxy.port))
+        proxy.cut_after(there=len(body) // 2)
         with pytest.raises(StoreUnavailable):
             await store.put(KEY, **file)
-        assert cutter.broke
+        assert proxy.broke
         assert await place.keys() == []
         assert await place.store().size(KEY) is None
-        cutter.mend()
+        proxy.mend()
         await store.put(KEY, **file)
         assert await read(store, KEY) == body
 
@@ -169,9 +196,9 @@ async def test_the_answer_to_an_upload_is_lost(gcs_sim: GcsSim, tmp_path: Path) 
 
 async def test_reading_that_is_cut_never_ends_as_if_it_were_whole(place: Place, tmp_path: Path) -> None:
     await place.store().put(KEY, **a_file(tmp_path, LARGE))
-    async with Cutter(place.port) as cutter:
-        store = place.store(endpoint=cutter.url)
-        cutter.cut_after(back=3 * MIB)
+    async with Proxy(place.port) as proxy:
+        store = place.store(endpoint=place.at(proxy.port))
+        proxy.cut_after(back=3 * MIB)
         got = bytearray()
 
         async def pour() -> None:
@@ -185,9 +212,9 @@ async def test_reading_that_is_cut_never_ends_as_if_it_were_whole(place: Place, 
 
 
 async def test_a_service_that_falls_silent(place: Place, tmp_path: Path) -> None:
-    async with Cutter(place.port) as cutter:
-        store = place.store(endpoint=cutter.url, timeout=0.3)
-        cutter.fall_silent()
+    async with Proxy(place.port) as proxy:
+        store = place.store(endpoint=place.at(proxy.port), timeout=0.3)
+        proxy.hold()
         with pytest.raises(StoreUnavailable, match="does not answer in time"):
             await store.put(KEY, **a_file(tmp_path, SMALL))
         with pytest.raises(StoreUnavailable, match="does not answer in time"):
@@ -201,12 +228,6 @@ async def test_a_service_that_asks_for_patience(gcs_sim: GcsSim, tmp_path: Path,
     with pytest.raises(StoreUnavailable, match="SlowDown"):
         await store.put(KEY, **a_file(tmp_path, SMALL))
     await store.put(KEY, **a_file(tmp_path, SMALL))
-
-
-async def test_a_full_service(gcs_sim: GcsSim, tmp_path: Path) -> None:
-    gcs_sim.script.failures = [Failure("put object", 507, -1, "<Code>XMinioStorageFull</Code>")]
-    with pytest.raises(StoreUnavailable, match="is full"):
-        await gcs_store(gcs_sim).put(KEY, **a_file(tmp_path, SMALL))
 
 
 @pytest.mark.parametrize(
@@ -230,6 +251,112 @@ async def test_s3_refuses(s3_server: Seaweed, tmp_path: Path, values: dict[str, 
         assert WRITER[1] not in text
         assert values.get("secret_access_key", WRITER[1]) not in text
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("values", "mend"),
+    [
+        ({"account_key": OTHER_KEY}, "correct the account's key"),
+        ({"container": "nowhere"}, "make the container"),
+        ({"account_key": None, "sas_token": {"rights": "r"}}, "allow these credentials"),
+        ({"account_key": None, "sas_token": {"kinds": "c"}}, "containers and objects"),
+        ({"account_key": None, "sas_token": {"age": timedelta(days=1)}}, "SAS"),
+    ],
+)
+async def test_azure_refuses(
+    azure_server: Azurite, tmp_path: Path, values: dict[str, Any], mend: str
+) -> None:
+    if rights := values.get("sas_token"):
+        values = {**values, "sas_token": azure_server.sas(**rights)}
+    store = azure_server.store(**values)
+    with pytest.raises(StoreMisconfigured) as caught:
+        await store.put(KEY, **a_file(tmp_path, SMALL))
+    health = await store.health()
+    assert not health.ok
+    for text in (caught.value.detail, health.detail):
+        assert "store azure refuses us" in text
+        assert mend in text
+        assert "sig=" not in text
+        assert OTHER_KEY not in text
+    assert caught.value.retryable
+    assert await azure_server.keys() == []
+
+
+@pytest.mark.parametrize("secret", ["AccountKey", "SharedAccessSignature"])
+async def test_a_connection_string_is_enough(azure_server: Azurite, tmp_path: Path, secret: str) -> None:
+    value = KEY_OF_AZURE if secret == "AccountKey" else azure_server.sas()
+    text = f"AccountName={ACCOUNT};{secret}={value};BlobEndpoint={azure_server.url};"
+    store = azure_server.store(account=None, account_key=None, endpoint=None, connection_string=text)
+    await store.put(KEY, **a_file(tmp_path, LARGE))
+    assert await read(store, KEY) == LARGE
+    assert await azure_server.keys() == [KEY]
+
+
+@pytest.mark.skipif(not POSSIBLE, reason="libfaketime comes for Linux on x86-64")
+@pytest.mark.parametrize("off", ["-2h", "+2h"])
+async def test_a_clock_that_is_off(s3_server: Seaweed, off: str) -> None:
+    """The real server's word for it, and ours."""
+    told = await asyncio.to_thread(health, "s3", s3_server.settings(), off)
+    assert not told["ok"]
+    assert "store s3 refuses us (RequestTimeTooSkewed): set this machine's clock" in told["detail"]
+    assert WRITER[1] not in told["detail"]
+
+
+#: Answers as the services write them: status, body, and what we make of it.
+REFUSALS = [
+    (403, "<Code>RequestTimeTooSkewed</Code>", "set this machine's clock"),
+    (
+        403,
+        "<Code>AuthenticationFailed</Code><AuthenticationErrorDetail>Request date header too old: 'Sat, 21"
+        " Nov 2026 20:00:00 GMT'</AuthenticationErrorDetail>",
+        "set this machine's clock",
+    ),
+    (
+        403,
+        "<Code>AuthenticationFailed</Code><AuthenticationErrorDetail>Signature not valid in the specified"
+        " time frame: Start [Sat, 21 Nov 2026 20:00:00 GMT]</AuthenticationErrorDetail>",
+        "renew the SAS, or set this machine's clock",
+    ),
+    (
+        400,
+        '{"error": "invalid_grant", "error_description": "Invalid JWT: Token must be a short-lived token (60'
+        ' minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."}',
+        "set this machine's clock",
+    ),
+    (400, '{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}', "still good"),
+    (403, "<Code>AccountIsDisabled</Code>", "see what is wrong with the account"),
+    (403, "", "give correct credentials"),
+    (401, "", "give correct credentials"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "mend"), REFUSALS)
+async def test_what_a_refusal_means(
+    gcs_sim: GcsSim, tmp_path: Path, status: int, body: str, mend: str
+) -> None:
+    gcs_sim.script.failures = [Failure("put object", status, -1, body)]
+    with pytest.raises(StoreMisconfigured, match="store gcs refuses us") as caught:
+        await gcs_store(gcs_sim).put(KEY, **a_file(tmp_path, SMALL))
+    assert mend in caught.value.detail
+    assert caught.value.retryable
+    gcs_sim.script.failures = []
+    await gcs_store(gcs_sim).put(KEY, **a_file(tmp_path, SMALL))
+
+
+def test_a_deletion_that_azure_refuses() -> None:
+    """Of deletions obstore repeats the service's words in a form of its own."""
+    refused = GenericError("Bulk delete request failed for key a: This request is not allowed. (code: 403)")
+    problem = translated(refused, "azure")
+    assert isinstance(problem, StoreMisconfigured)
+    assert "give correct credentials" in problem.detail
+
+
+@pytest.mark.parametrize("code", ["XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "-"])
+async def test_a_full_service(gcs_sim: GcsSim, tmp_path: Path, code: str) -> None:
+    status = 507 if code == "-" else 403
+    gcs_sim.script.failures = [Failure("put object", status, -1, f"<Code>{code}</Code>")]
+    with pytest.raises(StoreUnavailable, match="store gcs is full"):
+        await gcs_store(gcs_sim).put(KEY, **a_file(tmp_path, SMALL))
 
 
 async def test_an_absent_bucket(s3_server: Seaweed, gcs_sim: GcsSim, tmp_path: Path) -> None:
@@ -276,7 +403,7 @@ async def test_a_signed_url_gives_the_picture_to_anybody(place: Place, tmp_path:
     url = await store.public_url(KEY)
     assert url is not None
     assert place.secret not in url
-    assert "Expires=77" in url
+    assert lifetime(url) == 77
     async with aiohttp.ClientSession() as session:
         async with session.get(url) as response:
             assert response.status == 200
@@ -287,6 +414,15 @@ async def test_a_signed_url_gives_the_picture_to_anybody(place: Place, tmp_path:
             assert response.status == 403
         async with session.get(url.partition("?")[0]) as response:
             assert response.status == 403
+
+
+def lifetime(url: str) -> float:
+    """Seconds from the beginning of a signature to its end, as each service writes it."""
+    query = dict(parse_qsl(urlsplit(url).query))
+    for name in ("X-Amz-Expires", "X-Goog-Expires"):
+        if name in query:
+            return float(query[name])
+    return (datetime.fromisoformat(query["se"]) - datetime.fromisoformat(query["st"])).total_seconds()
 
 
 async def test_a_place_that_is_not_there(gcs_sim: GcsSim, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from ferrotype.storage.base import FORGOTTEN_SECONDS, NotForgotten, Picture
 from ferrotype.storage.packed import pack
 from ferrotype.storage.shared import FORGOTTEN, MAX_FIELDS, SEATS, SharedCache
 from ferrotype.storage.shared_health import RIGHTS
-from tests.storage.valkey import Proxy, Valkey, running
+from tests.storage.proxy import Proxy
+from tests.storage.valkey import Valkey, running
 
 PNG = Picture(b"\x89PNG" + os.urandom(60_000), "image/png")
 WEBP = Picture(os.urandom(20_000), "image/webp")
@@ -227,7 +228,7 @@ async def test_forgetting_says_so_when_nobody_is_there(open_cache: Open, tmp_pat
 
 
 async def test_forgetting_does_not_wait_for_ever(open_cache: Open, valkey: Valkey, brief: None) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         proxy.hold()
         with pytest.raises(NotForgotten, match="no answer"):
             await open_cache(proxy.url).forget(new_id())
@@ -282,7 +283,7 @@ async def test_a_restart_between_two_look_ups_is_not_noticed(open_cache: Open, t
 async def test_a_slow_server_is_left_out_and_its_late_answers_harm_nobody(
     open_cache: Open, valkey: Valkey, clock: ManualClock
 ) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url, timeout=0.02)
         straight = open_cache()
         assets = [new_id() for _ in range(3)]
@@ -310,7 +311,7 @@ async def test_a_slow_server_is_left_out_and_its_late_answers_harm_nobody(
 
 
 async def test_a_server_that_is_slow_now_and_then_stays(open_cache: Open, valkey: Valkey) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url)
         for _ in range(4):
             proxy.hold()
@@ -325,7 +326,7 @@ async def test_a_server_that_is_slow_now_and_then_stays(open_cache: Open, valkey
 
 
 async def test_a_late_answer_keeps_its_connection(open_cache: Open, valkey: Valkey) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url, timeout=0.02)
         await cache.put(new_id(), "", PNG)  # opens the connection
         proxy.hold()
@@ -339,7 +340,7 @@ async def test_a_late_answer_keeps_its_connection(open_cache: Open, valkey: Valk
 async def test_a_command_without_an_answer_ends_with_its_connection(
     open_cache: Open, valkey: Valkey, brief: None
 ) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url)
         asset = new_id()
         assert await cache.put(asset, "", PNG)
@@ -352,7 +353,7 @@ async def test_a_command_without_an_answer_ends_with_its_connection(
 
 
 async def test_whoever_finds_every_connection_busy_goes_on_without(open_cache: Open, valkey: Valkey) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url)
         proxy.hold()
         waiting = [asyncio.create_task(cache.put(new_id(), "", PNG)) for _ in range(SEATS)]
@@ -369,7 +370,7 @@ async def test_whoever_finds_every_connection_busy_goes_on_without(open_cache: O
 async def test_a_wait_for_a_connection_is_not_held_against_the_server(
     open_cache: Open, valkey: Valkey
 ) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         proxy.hold()
         cache = open_cache(proxy.url, timeout=0.02)
         for _ in range(SEATS):
@@ -385,7 +386,7 @@ async def test_a_wait_for_a_connection_is_not_held_against_the_server(
 
 
 async def test_a_burst_of_look_ups_shares_the_connections(open_cache: Open, valkey: Valkey) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url)
         assets = [new_id() for _ in range(10 * SEATS)]
         await asyncio.gather(
@@ -397,7 +398,7 @@ async def test_a_burst_of_look_ups_shares_the_connections(open_cache: Open, valk
 
 
 async def test_a_canceled_look_up_mixes_nothing_up(open_cache: Open, valkey: Valkey) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url)
         first, second = new_id(), new_id()
         await cache.put(first, "", PNG)
@@ -414,7 +415,7 @@ async def test_a_canceled_look_up_mixes_nothing_up(open_cache: Open, valkey: Val
 
 
 async def test_closing_ends_what_is_under_way(open_cache: Open, valkey: Valkey) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         cache = open_cache(proxy.url)
         proxy.hold()
         looking = asyncio.create_task(cache.get(new_id()))
@@ -557,7 +558,7 @@ async def test_nobody_there(open_cache: Open, tmp_path: Path) -> None:
 
 
 async def test_a_server_that_keeps_silent(open_cache: Open, valkey: Valkey, brief: None) -> None:
-    async with Proxy(valkey.port) as proxy:
+    async with Proxy(valkey.port, "redis") as proxy:
         proxy.hold()
         health = await open_cache(proxy.url).health()
         assert not health.ok

@@ -148,6 +148,22 @@ async def test_a_disk_that_fills_up_anyway_leaves_nothing(
     assert spool.usage.bytes == 0
 
 
+async def test_a_disk_that_became_read_only_is_said(
+    tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as read_only:
+        read_only.setattr(os, "open", refused)
+        with pytest.raises(Overloaded, match="read-only") as caught:
+            await spool.write(new_id(), b"picture")
+    assert caught.value.retry_after == 60
+    assert spool.usage.bytes == 0
+    assert files(tmp_path / "spool") == []
+    await spool.write(new_id(), b"picture")
+
+
 async def test_a_canceled_write_is_whole_or_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     asset_id = new_id()
     loop = asyncio.get_running_loop()

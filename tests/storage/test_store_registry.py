@@ -9,6 +9,7 @@ import pytest
 from ferrotype.config import ConfigError, load
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.states import AssetState
+from ferrotype.storage.azure_settings import EMULATOR, AzureSettings
 from ferrotype.storage.disk import DiskStore
 from ferrotype.storage.keys import DEFAULT_TEMPLATE, KeyTemplate
 from ferrotype.storage.object_store import ObjectStore
@@ -23,6 +24,7 @@ ASSET = Asset(
     created_at=datetime(2026, 1, 2, tzinfo=UTC),
 )
 S3 = {"FERROTYPE_S3_BUCKET": "pictures", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "the-secret"}
+AZURE = {"FERROTYPE_AZURE_CONTAINER": "pictures", "AZURE_STORAGE_ACCOUNT": "acct"}
 ARCHIVE = {"kind": "s3", "bucket": "old", "access_key_id": "k", "secret_access_key": "${ARCHIVE_SECRET}"}
 ENV = {"ARCHIVE_SECRET": "of the archive"}
 
@@ -90,6 +92,24 @@ def test_the_order_can_be_given(tmp_path: Path) -> None:
         ({"FERROTYPE_S3_BUCKET": "b", "AWS_ACCESS_KEY_ID": "k"}, {}, "secret_access_key belong together"),
         (S3 | {"FERROTYPE_S3_ENDPOINT": "minio:9000"}, {}, "FERROTYPE_S3_ENDPOINT: begins with http"),
         (S3 | {"FERROTYPE_S3_PRESIGNED_SECONDS": "604801"}, {}, "FERROTYPE_S3_PRESIGNED_SECONDS"),
+        ({}, {"a": {"kind": "azure", "account": "acct"}}, r"\[stores\.a\].*its container is missing"),
+        ({"FERROTYPE_AZURE_CONTAINER": "c"}, {}, "the storage account is missing"),
+        (AZURE | {"AZURE_STORAGE_KEY": "the-secret!"}, {}, "AZURE_STORAGE_KEY: an account key is base64"),
+        (
+            AZURE | {"AZURE_STORAGE_SAS_TOKEN": "sig=the-secret", "FERROTYPE_AZURE_PRESIGNED": "1"},
+            {},
+            "a SAS cannot sign URLs",
+        ),
+        (
+            AZURE | {"AZURE_STORAGE_CONNECTION_STRING": "AccountKey=the-secret"},
+            {},
+            "AZURE_STORAGE_CONNECTION_STRING: is written AccountName=",
+        ),
+        (
+            AZURE | {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=a;BlobEndpoint=acct:the-secret"},
+            {},
+            "AZURE_STORAGE_CONNECTION_STRING: begins with http",
+        ),
         ({"FERROTYPE_DISK_KEY_TEMPLATE": "{yyyy}.{ext}"}, {}, r"FERROTYPE_DISK_KEY_TEMPLATE.*\{asset_id\}"),
         (
             {"FERROTYPE_GCS_BUCKET": "b", "FERROTYPE_GCS_ANONYMOUS": "1", "FERROTYPE_GCS_PRESIGNED": "1"},
@@ -118,6 +138,59 @@ def test_what_no_client_can_be_made_of(
     with pytest.raises(ConfigError, match=message) as caught:
         opened(tmp_path, environ, **tables)
     assert "the-secret" not in str(caught.value)
+
+
+SIGNED = "BlobEndpoint={};SharedAccessSignature=?sv=1&sig=s"
+
+
+@pytest.mark.parametrize(
+    ("given", "account"),
+    [
+        ({"account": "acct"}, ("acct", "https://acct.blob.core.windows.net", None, None)),
+        (
+            {"account": "acct", "account_key": "aw==", "sas_token": "sig=s"},
+            ("acct", "https://acct.blob.core.windows.net", "aw==", None),
+        ),
+        (
+            {"connection_string": "AccountName=acct;AccountKey=aw==;EndpointSuffix=core.chinacloudapi.cn"},
+            ("acct", "https://acct.blob.core.chinacloudapi.cn", "aw==", None),
+        ),
+        (
+            {"connection_string": "AccountName=acct;AccountKey=aw==", "sas_token": "?sig=s"},
+            ("acct", "https://acct.blob.core.windows.net", None, "sig=s"),
+        ),
+        (
+            {"connection_string": SIGNED.format("https://acct.blob.core.windows.net/")},
+            ("acct", "https://acct.blob.core.windows.net", None, "sv=1&sig=s"),
+        ),
+        (
+            {"connection_string": SIGNED.format("http://10.0.0.1:10000/acct")},
+            ("acct", "http://10.0.0.1:10000/acct", None, "sv=1&sig=s"),
+        ),
+        (
+            {"connection_string": "UseDevelopmentStorage=true"},
+            ("devstoreaccount1", "http://127.0.0.1:10000/devstoreaccount1", EMULATOR["AccountKey"], None),
+        ),
+    ],
+)
+def test_which_account_of_azure(given: dict[str, Any], account: tuple[str | None, ...]) -> None:
+    found = AzureSettings(container="pictures", **given).storage_account
+    assert found is not None
+    assert (found.name, found.endpoint, found.key, found.sas) == account
+    assert "aw==" not in repr(found)
+    assert "sig=s" not in repr(found)
+
+
+async def test_where_a_container_of_azure_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment has that Azure's own tools read."""
+    monkeypatch.setenv("AZURE_STORAGE_USE_EMULATOR", "true")
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:1")
+    signed = {"FERROTYPE_AZURE_PRESIGNED": "true", "AZURE_STORAGE_KEY": "aw=="}
+    stores = opened(tmp_path, AZURE | signed)
+    assert stores.written == ("azure",)
+    url = await stores.primary.public_url("a/b.png")
+    assert url is not None
+    assert url.startswith("https://acct.blob.core.windows.net/pictures/a/b.png?")
 
 
 def test_keys() -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ferrotype.domain.problems import NotFound, Overloaded
+from ferrotype.domain.problems import NotFound, Overloaded, StoreMisconfigured, StoreUnavailable
+from ferrotype.storage import disk
 from ferrotype.storage.base import Store
 from ferrotype.storage.disk import CHUNK, DiskStore, WrongBytes
+from tests.storage.azurite import Azurite
 from tests.storage.conftest import gcs_store
 from tests.storage.seaweed import Seaweed
 
@@ -40,7 +42,7 @@ def no_links(source: Path, target: Path) -> None:
     raise OSError(errno.EXDEV, "another file system")
 
 
-@pytest.fixture(params=["disk with links", "disk with copies", "s3", "gcs", "cloudinary"])
+@pytest.fixture(params=["disk with links", "disk with copies", "s3", "gcs", "azure", "cloudinary"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     match request.param:
         case "disk with links":
@@ -50,6 +52,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         case "s3":
             server: Seaweed = request.getfixturevalue("s3_server")
             return server.store()
+        case "azure":
+            emulator: Azurite = request.getfixturevalue("azure_server")
+            return emulator.store()
         case "cloudinary":
             made: Store = request.getfixturevalue("cloudinary_store")
             return made
@@ -220,6 +225,64 @@ async def test_a_nearly_full_disk_takes_links_and_no_copies(tmp_path: Path, sour
     linking = DiskStore(tmp_path / "links", min_free_bytes=1, free=free)
     await linking.put(KEY, source, content_type="image/png", sha256=SHA256)
     assert await linking.size(KEY) == len(BODY)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_disk_that_fills_up(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """In the middle of a copy: nothing stays of it, and once there is room the picture gets there."""
+    store = DiskStore(tmp_path / "store", name="nas", link=no_links)
+
+    def fills_up(fd: int, data: bytes) -> None:
+        os.write(fd, data[:100])
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as full:
+        full.setattr(disk, "write_all", fills_up)
+        with pytest.raises(StoreUnavailable, match="store nas is full") as caught:
+            await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+        assert caught.value.retryable
+        assert not (await store.health()).ok
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert await read(store, KEY) == BODY
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="wants a folder that not even root can write to")
+async def test_a_disk_that_cannot_be_written_to(source: Path) -> None:
+    store = DiskStore(Path("/sys/kernel"), name="nas")
+    with pytest.raises(
+        StoreMisconfigured, match=r"store nas refuses us .*: make the folder writable"
+    ) as caught:
+        await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+    assert caught.value.retryable
+    health = await store.health()
+    assert not health.ok
+    assert "/sys/kernel" in health.detail
+    assert "writable" in health.mend
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO, errno.ESTALE])
+async def test_a_disk_that_fails_is_named(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store = DiskStore(tmp_path / "store", name="nas")
+    await store.put(KEY, source, content_type="image/png", sha256=SHA256)
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    wanted = StoreMisconfigured if number == errno.EROFS else StoreUnavailable
+    for name in ("unlink", "stat"):
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, name, fails)
+            with pytest.raises(wanted, match="store nas"):
+                await (store.delete(KEY) if name == "unlink" else store.size(KEY))
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", fails)
+        with pytest.raises(wanted, match="store nas"):
+            await read(store, KEY)
 
 
 async def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path) -> None:

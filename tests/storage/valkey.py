@@ -1,10 +1,9 @@
-"""Real servers for the shared cache, and a proxy that makes one slow."""
+"""Real servers for the shared cache."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,63 +46,3 @@ def running(folder: Path, **config: Any) -> Iterator[Valkey]:
         yield server
     finally:
         server.stop()
-
-
-class Proxy:
-    """Passes bytes to a server; `hold` keeps back what the server says until `release`."""
-
-    def __init__(self, port: int) -> None:
-        self.port = free_port()
-        self._target = port
-        self._open = asyncio.Event()
-        self._open.set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self.connections = 0
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def hold(self) -> None:
-        self._open.clear()
-
-    def release(self) -> None:
-        self._open.set()
-
-    async def __aenter__(self) -> Proxy:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-
-        async def always() -> None:
-            return None
-
-        async def opened() -> None:
-            await self._open.wait()
-
-        for source, sink, gate in ((reader, back, always), (there, writer, opened)):
-            task = asyncio.create_task(_pass(source, sink, gate))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-
-async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter, gate: Callable[[], Any]) -> None:
-    with suppress(ConnectionError):
-        try:
-            while data := await source.read(65536):
-                await gate()
-                sink.write(data)
-                await sink.drain()
-        finally:
-            sink.close()

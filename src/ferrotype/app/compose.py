@@ -11,23 +11,22 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from ferrotype.app.caches import Caches
+from ferrotype.app.database import open_database
+from ferrotype.app.graces import graces
 from ferrotype.app.keys import own_secret
 from ferrotype.app.lock import DataFolder
 from ferrotype.app.settings import AppSettings
 from ferrotype.catalogue import load_catalogue
-from ferrotype.config import ConfigError
 from ferrotype.db.database import Transaction
-from ferrotype.db.migrate import migrate
-from ferrotype.db.sqlite import SqliteDatabase
 from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import SystemClock
 from ferrotype.domain.problems import OriginUnavailable
+from ferrotype.embedding import open_embedder
 from ferrotype.engine.sqlite import SqliteEngine
 from ferrotype.events.memory import MemoryEventBus
 from ferrotype.http.access import Access
@@ -40,6 +39,7 @@ from ferrotype.http.picture_headers import Caching
 from ferrotype.http.picture_query import Queries
 from ferrotype.http.prepared import Prepared
 from ferrotype.imaging.pool import ImagingPool
+from ferrotype.imaging.provenance.c2pa import open_signing
 from ferrotype.imaging.sniff import sniff
 from ferrotype.imaging.structure import is_whole_picture
 from ferrotype.net.base import Incoming
@@ -51,11 +51,14 @@ from ferrotype.providers.registry import lacks, open_providers
 from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
 from ferrotype.services.cancel import Cancel
+from ferrotype.services.cdn import Uncache
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.copies import Copies
 from ferrotype.services.credits import Accounts
 from ferrotype.services.deliver import STORE, Deliver
 from ferrotype.services.downloads import Downloads
+from ferrotype.services.drop import Drop
+from ferrotype.services.embed import Embed
 from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.followers import Followers
@@ -63,6 +66,7 @@ from ferrotype.services.ingest import Ingest
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.janitor import Janitor
 from ferrotype.services.journal import Journal
+from ferrotype.services.labels import Labels
 from ferrotype.services.lifecycle import Forget, Lifecycle
 from ferrotype.services.originals import Originals
 from ferrotype.services.purge import Purge
@@ -73,13 +77,17 @@ from ferrotype.services.retention import Retention
 from ferrotype.services.reuse import Reuse
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
+from ferrotype.services.similar import Similar
 from ferrotype.services.standing import Standings
 from ferrotype.services.store import StoreCopy, tidy_spool
+from ferrotype.services.terms import Terms
 from ferrotype.services.uploads import Uploads
 from ferrotype.services.variants import Variants
 from ferrotype.services.waiting import Waiting
+from ferrotype.services.workflows import Workflows
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.base import LevelHealth
+from ferrotype.storage.cdn import open_purger
 from ferrotype.storage.registry import open_stores
 from ferrotype.storage.spool import Spool
 from ferrotype.workers.loop import Worker
@@ -136,6 +144,7 @@ class Ferrotype:
         rescued = await self.engine.rescue(abandoned=True)
         if rescued:
             log.info("unfinished jobs of an earlier process are resumed", jobs=len(rescued))
+        await self.embed.catch_up()
         self._background = [
             asyncio.create_task(self.worker.run(), name="worker"),
             asyncio.create_task(self.janitor.run(), name="janitor"),
@@ -178,6 +187,11 @@ class Ferrotype:
         orders = settings.orders
         self.bus = MemoryEventBus()
         self.journal = Journal(self.bus, clock)
+        self.embedder = open_embedder(settings.similar)
+        terms = Terms(self.catalogue)
+        self.similar = Similar(database, self.embedder, terms, clock, settings.similar)
+        self.embed = Embed(database, engine, self.embedder, terms)
+        self.journal.then("succeeded", self.embed.follow)
         self.originals = Originals(database, self.spool, self.stores.by_name)
         self.uploads = Uploads(
             database,
@@ -249,14 +263,17 @@ class Ferrotype:
             self.spool,
             followers,
             Reuse(settings.reuse),
+            self.similar,
             clock,
             orders,
             settings.delivery.visibility,
             settings.catalogue.default_model,
             settings.engine.max_starts,
         )
-        self.lifecycle = Lifecycle(database, engine, self.levels, clock)
-        self.purge = Purge(database, engine, self.spool, self.stores.by_name, self.levels, clock)
+        self.cdn = open_purger(settings.cdn, settings.http.public_url, clock)
+        uncache = Uncache(database, engine, self.levels, self.cdn, settings.cdn.hosts)
+        self.lifecycle = Lifecycle(database, engine, self.levels, uncache, clock)
+        self.purge = Purge(database, engine, self.spool, self.stores.by_name, self.levels, uncache, clock)
         self.worker = Worker(
             engine,
             database,
@@ -276,8 +293,12 @@ class Ferrotype:
                 "enrich": Enrich(
                     database, engine, self.originals, self.background_pool, self.journal, settings.imaging
                 ),
+                "embed": self.embed,
+                "embed_older": self.embed.older,
                 "forget": Forget(database, engine, self.levels),
+                "drop": Drop(database, engine, self.stores, clock, self._moved, graces(settings.stores)),
                 "purge": self.purge,
+                "cdn": uncache,
             },
             clock,
             concurrency=sum(settings.engine.classes.values()) + 16,
@@ -294,6 +315,14 @@ class Ferrotype:
         settings = self.settings
         delivery, offer = settings.delivery, settings.offer
         self.deliver = Deliver(self.database, self.levels, self.spool, self.stores.by_name, self.arrivals)
+        self.labels = Labels(
+            settings.provenance,
+            lambda: open_signing(settings.provenance, settings.data_dir, self.clock.now()),
+            self.database,
+            self.originals,
+            self.clock,
+            settings.http.public_url,
+        )
         self.variants = Variants(
             self.deliver,
             self.levels,
@@ -301,6 +330,7 @@ class Ferrotype:
             self.patient_pool,
             settings.imaging,
             offer.marks,
+            self.labels,
             self.telemetry,
             self.clock,
         )
@@ -316,9 +346,15 @@ class Ferrotype:
             cancel=self.cancel,
             uploads=self.uploads,
             downloads=Downloads(
-                self.database, self.deliver, self.spool, self.stores.by_name, settings.downloads
+                self.database,
+                self.deliver,
+                self.spool,
+                self.stores.by_name,
+                self.labels,
+                settings.downloads,
             ),
             lifecycle=self.lifecycle,
+            similar=self.similar,
             signer=self.signer,
             vocabulary=offer.vocabulary,
             envelopes=self.envelopes,
@@ -331,9 +367,13 @@ class Ferrotype:
         pictures = DeliveryApp(
             self.deliver,
             self.variants,
+            Workflows(self.deliver, keep=settings.provenance.keep_workflows),
             self.levels,
             self.caches.memory,
-            Prepared(self.caches.memory, Caching(delivery.negotiated_max_age, delivery.negotiated_stale)),
+            Prepared(
+                self.caches.memory,
+                Caching(delivery.negotiated_max_age, delivery.negotiated_stale, settings.cdn.header),
+            ),
             Queries(offer.vocabulary),
             PictureAccess(Access(settings.http), self.signer, self.clock, delivery.transforms),
             self.telemetry,
@@ -359,7 +399,11 @@ class Ferrotype:
             await provider.close()
         for store in self.stores.by_name.values():
             await store.close()
+        if self.cdn is not None:
+            await self.cdn.close()
         await self.http.close()
+        if self.embedder is not None:
+            await self.embedder.close()
         await self.variants.close()
         pools = self.pool, self.background_pool, self.variant_pool, self.patient_pool
         await asyncio.gather(*(asyncio.to_thread(pool.close) for pool in pools))
@@ -388,6 +432,8 @@ class Ferrotype:
         for name in self.stores.written:
             well = await self._store_health(name)
             checks[f"store:{name}"] = {"ok": well.ok, "detail": well.detail, "required": False}
+        if (signing := self.labels.health()) is not None:
+            checks["signing"] = {**signing, "required": False}
         healths = await asyncio.gather(*(self._health(provider) for provider in self.providers.values()))
         for name, health in zip(self.providers, healths, strict=True):
             checks[f"provider:{name}"] = {"ok": health.ok, "detail": health.detail, "required": False}
@@ -408,6 +454,9 @@ class Ferrotype:
             return await asyncio.wait_for(provider.health(), HEALTH_SECONDS)
         except TimeoutError:
             return Health(ok=False, detail=f"no answer within {HEALTH_SECONDS:g} s")
+
+    def _moved(self, asset_id: str) -> None:
+        self.deliver.moved(asset_id)
 
     def _remember(self, asset_id: str, body: bytes, content_type: str) -> None:
         self.levels.put(asset_id, "", body, content_type)
@@ -457,16 +506,3 @@ def _content_type(head: bytes) -> str | None:
     """What an arriving picture's first bytes are, None for what is not accepted from users either."""
     kind = sniff(head)
     return kind.content_type if kind is not None and kind.loader is not None else None
-
-
-async def open_database(settings: AppSettings) -> SqliteDatabase:
-    """The migrated database. Raises ConfigError when it cannot be used."""
-    url = settings.database.url or f"sqlite:///{settings.data_dir / 'ferrotype.db'}"
-    if not url.startswith("sqlite:///"):
-        raise ConfigError(
-            "DATABASE_URL: a server runs on SQLite so far. Migrations already work on Postgres; the engine"
-            " for it does not exist yet."
-        )
-    path = Path(url.removeprefix("sqlite:///"))
-    await asyncio.to_thread(lambda: asyncio.run(migrate(url)))
-    return SqliteDatabase(path)

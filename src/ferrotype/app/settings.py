@@ -10,10 +10,12 @@ from typing import Any, Final
 from ferrotype.catalogue import CatalogueSettings
 from ferrotype.config import ConfigError, Setting, Settings, load, read_toml, toml_file
 from ferrotype.db.settings import DatabaseSettings
+from ferrotype.embedding import SimilarSettings
 from ferrotype.engine.settings import EngineSettings
 from ferrotype.http.delivery_settings import DeliverySettings
 from ferrotype.http.settings import HttpSettings
 from ferrotype.imaging.offer import Offer, load_offer
+from ferrotype.imaging.provenance.settings import ProvenanceSettings
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
 from ferrotype.providers.connections import Connection, load_connections
@@ -25,6 +27,7 @@ from ferrotype.services.settings import (
     RoutingSettings,
     ServiceSettings,
 )
+from ferrotype.storage.cdn_settings import CdnSettings
 from ferrotype.storage.registry import STORE_KINDS, StorePlan, load_stores
 from ferrotype.storage.settings import StorageSettings
 
@@ -34,14 +37,17 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     DownloadSettings,
     StorageSettings,
     *(kind.settings for kind in STORE_KINDS.values() if kind.plain),
+    CdnSettings,
     DatabaseSettings,
     EngineSettings,
     CatalogueSettings,
     ServiceSettings,
     RetentionSettings,
     ReuseSettings,
+    SimilarSettings,
     RoutingSettings,
     ImagingSettings,
+    ProvenanceSettings,
     NetSettings,
     LogSettings,
     *(kind.settings for kind in KINDS.values()),
@@ -58,14 +64,17 @@ class AppSettings:
     delivery: DeliverySettings
     downloads: DownloadSettings
     storage: StorageSettings
+    cdn: CdnSettings
     database: DatabaseSettings
     engine: EngineSettings
     catalogue: CatalogueSettings
     orders: ServiceSettings
     retention: RetentionSettings
+    similar: SimilarSettings
     reuse: ReuseSettings
     routing: RoutingSettings
     imaging: ImagingSettings
+    provenance: ProvenanceSettings
     net: NetSettings
     log: LogSettings
     connections: Mapping[str, Connection]

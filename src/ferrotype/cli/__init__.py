@@ -1,4 +1,4 @@
-"""The command line: `ferrotype serve | demo | generate | models | credits | doctor | sim`."""
+"""The command line: `ferrotype serve | demo | generate | models | assets | credits | doctor | sim`."""
 
 from ferrotype.cli.main import main
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ferrotype.app.compose import open_database
+from ferrotype.app.database import open_database
 from ferrotype.app.lock import DataFolder
 from ferrotype.app.settings import load_settings
 from ferrotype.domain.clock import SystemClock

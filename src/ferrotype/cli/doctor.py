@@ -23,17 +23,26 @@ from ferrotype.app.settings import AppSettings, load_settings
 from ferrotype.catalogue import load_catalogue
 from ferrotype.config import ConfigError, load, read_toml
 from ferrotype.domain.clock import SystemClock
+from ferrotype.domain.problems import InternalError, Problem
+from ferrotype.embedding import INSTALL as INSTALL_EMBEDDER
+from ferrotype.embedding import lacking as embedder_lacks
+from ferrotype.embedding import open_embedder, similarity
+from ferrotype.imaging.provenance.c2pa import INSTALL as INSTALL_C2PA
+from ferrotype.imaging.provenance.c2pa import open_signing
 from ferrotype.providers.base import Provider
 from ferrotype.providers.comfyui import ComfyUISettings, Library
 from ferrotype.providers.local import LocalSettings
 from ferrotype.providers.local.trial import trial
 from ferrotype.providers.local.weights import INSTALL, TARGETS, lacking
 from ferrotype.providers.registry import open_providers
+from ferrotype.storage.cdn import open_purger
 from ferrotype.storage.registry import ConfiguredStore, open_store
 from ferrotype.storage.settings import StorageSettings
 
 #: So long a provider is waited for.
 HEALTH_SECONDS: Final = 15.0
+#: A certificate that ends within so many days is told of.
+SOON_DAYS: Final = 30
 MARKS: Final = {"ok": "[green]ok       [/]", "warn": "[yellow]warning  [/]", "fail": "[red]failed   [/]"}
 
 
@@ -164,6 +173,38 @@ async def _delivery(settings: AppSettings) -> list[Finding]:
     return findings
 
 
+async def _provenance(settings: AppSettings) -> list[Finding]:
+    """What is written into pictures and taken out of them; with a certificate one is signed."""
+    told = settings.provenance
+    kept = "originals keep workflows" if told.keep_workflows else "workflows are taken out of originals"
+    parts = [kept, *(["prompts are written into pictures"] if told.embed_prompts else [])]
+    if told.c2pa == "off":
+        parts.append("pictures say how they were made by XMP, and are not signed")
+        return [Finding("ok", ", ".join(parts))]
+    clock = SystemClock()
+    until = "pictures go unsigned until then"
+    try:
+        signing = await asyncio.to_thread(open_signing, told, settings.data_dir, clock.now())
+        assert signing is not None
+        await asyncio.to_thread(signing.check)
+    except ConfigError as error:
+        name, _, rest = str(error).partition(": ")
+        mend = INSTALL_C2PA if "c2pa-python" in rest else f"correct {name} (docs/PROVENANCE.md); {until}"
+        return [Finding("fail", f"C2PA: {rest}", mend)]
+    except OSError as error:
+        mend = f"make FERROTYPE_DATA_DIR writable; {until}"
+        return [Finding("fail", f"C2PA: {error.filename}: {error.strerror}", mend)]
+    except InternalError as problem:
+        mend = f"check FERROTYPE_C2PA_TIMESTAMP_URL; {until}"
+        return [Finding("fail", f"C2PA: {problem.detail}", mend)]
+    credential = signing.credential
+    parts.append(f"pictures are signed as {credential.name} until {credential.ends:%Y-%m-%d}")
+    left = (credential.ends - clock.now()).days
+    if left < SOON_DAYS:
+        return [Finding("warn", ", ".join(parts), f"renew the certificate: it is good for {left} more days")]
+    return [Finding("ok", ", ".join(parts))]
+
+
 async def _shared_cache(storage: StorageSettings, url: str) -> Finding:
     from ferrotype.storage.shared import SharedCache  # only here: redis-py takes long
 
@@ -198,6 +239,18 @@ async def _store(settings: AppSettings, configured: ConfiguredStore) -> Finding:
         return Finding("fail", str(error), "correct its settings (docs/STORES.md)")
     health = await store.health()
     return Finding("ok" if health.ok else "fail", f"{store.name}: {health.detail}", health.mend)
+
+
+async def _cdn(settings: AppSettings) -> list[Finding]:
+    """Whether it takes a purge, of a tag that nothing has. Nothing to tell where there is none."""
+    purger = open_purger(settings.cdn, settings.http.public_url, SystemClock())
+    if purger is None:
+        return []
+    try:
+        health = await purger.health()
+    finally:
+        await purger.close()
+    return [Finding("ok" if health.ok else "fail", health.detail, health.mend)]
 
 
 async def _catalogue(settings: AppSettings) -> list[Finding]:
@@ -252,6 +305,24 @@ async def _local_models(settings: AppSettings) -> list[Finding]:
     return findings or [Finding("ok", f"{', '.join(tried)}; {workers}")]
 
 
+async def _similar_prompts(settings: AppSettings) -> list[Finding]:
+    """Whether prompts are compared; if they are, two of them."""
+    if not settings.similar.similar:
+        return [Finding("ok", "switched off (FERROTYPE_SIMILAR)")]
+    embedder = open_embedder(settings.similar)
+    if embedder is None:
+        return [Finding("fail", embedder_lacks() or "", INSTALL_EMBEDDER)]
+    try:
+        fox, wolf = await embedder.embed(["a fox under the moon", "a wolf under the moon"])
+    except Problem as problem:
+        mend = INSTALL_EMBEDDER.replace("install", "install --force-reinstall", 1)
+        return [Finding("fail", problem.detail, mend)]
+    finally:
+        await embedder.close()
+    text = f"{embedder.name}: fox and wolf are {similarity(fox, wolf):.2f}, the same counts from"
+    return [Finding("ok", f"{text} {settings.similar.similar_threshold:g} on")]
+
+
 async def _workflows(settings: AppSettings) -> list[Finding]:
     """Every ComfyUI workflow template, and that those of the catalogue exist."""
     folders = {
@@ -293,9 +364,12 @@ CHECKS: Final[dict[str, Callable[[AppSettings], Awaitable[list[Finding]]]]] = {
     "data folder": _folder,
     "server": _server,
     "delivery": _delivery,
+    "provenance": _provenance,
     "stores": _stores,
+    "cdn": _cdn,
     "catalogue": _catalogue,
     "workflows": _workflows,
     "local models": _local_models,
+    "similar prompts": _similar_prompts,
     "providers": _providers,
 }

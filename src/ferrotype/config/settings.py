@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,21 +19,26 @@ class ConfigError(Exception):
 
 
 class Settings(BaseModel):
-    """Base of every area's settings. `area` names its table in the TOML file."""
+    """Base of every area's settings. `area` names its table in the TOML file, `prefix` is what variables
+    begin with that have no name of their own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     area: ClassVar[str] = ""
+    prefix: ClassVar[str] = "FERROTYPE_"
 
     @classmethod
     def declared(cls) -> Iterator[Setting]:
-        """Every setting of the area, for the documentation and `ferrotype doctor`."""
-        for name, info in cls.model_fields.items():
+        """Every setting of the area, for the documentation and `ferrotype doctor`: its own first, then those
+        that it shares with others."""
+        own = [name for name in inspect.get_annotations(cls) if name in cls.model_fields]
+        for name in dict.fromkeys([*own, *cls.model_fields]):
+            info = cls.model_fields[name]
             extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
             yield Setting(
                 area=cls.area,
                 name=name,
-                env=str(extra.get("env") or f"FERROTYPE_{name.upper()}"),
+                env=str(extra.get("env") or f"{cls.prefix}{name.upper()}"),
                 default=None if info.default is PydanticUndefined else info.default,
                 description=info.description or "",
                 secret=bool(extra.get("secret")),
@@ -54,7 +60,7 @@ class Setting:
 def setting(
     default: Any, description: str, *, env: str | None = None, secret: bool = False, **rules: Any
 ) -> Any:
-    """A field of a Settings class. Its variable is `FERROTYPE_<NAME>` unless `env` says otherwise."""
+    """A field of a Settings class. Its variable is the class's `prefix` and its name unless `env` says it."""
     return Field(
         default=default, description=description, json_schema_extra={"env": env, "secret": secret}, **rules
     )

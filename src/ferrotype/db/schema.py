@@ -278,6 +278,23 @@ copies = Table(
     Column("stored_at", Moment, nullable=False),
 )
 
+#: Where imported pictures came from. A row is written before the bytes are, so that a stopped run goes
+#: on under the same asset id; `imported_at` says that the asset is there. `created_at` is the asset's.
+imports = Table(
+    "imports",
+    METADATA,
+    Column("account_id", ID, ForeignKey("accounts.id"), primary_key=True),
+    Column("source_hash", String(64), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("former_id", Text),
+    Column("asset_id", ID, nullable=False, unique=True),
+    Column("tags", JSON, nullable=False),
+    Column("metadata", JSON, key="metadata_", nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("imported_at", Moment),
+    Index("ix_imports_account_id_former_id", "account_id", "former_id"),
+)
+
 events = Table(
     "events",
     METADATA,
@@ -291,7 +308,7 @@ events = Table(
 
 #: What prompts mean, as directions (`embedding/base.py`). `seq` rises with every one that is written and is
 #: never given twice, so that what is new is found behind the last one seen. `terms` is equal for orders that
-#: differ in nothing but their words (`services/similar.py`).
+#: differ in nothing but their words (`services/terms.py`).
 prompt_vectors = Table(
     "prompt_vectors",
     METADATA,

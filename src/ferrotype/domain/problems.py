@@ -22,10 +22,13 @@ The tree::
     │   └── UnsupportedByModel      422 unsupported_by_model
     ├── ServerProblem           ours to mend
     │   ├── InternalError           500 internal_error
+    │   ├── NotEnabled              501 not_enabled
     │   ├── NoDeployment            503 no_deployment
     │   ├── StoreMisconfigured      503 store_misconfigured     our key, bucket or clock is of no use there
+    │   ├── CdnMisconfigured        503 cdn_misconfigured       our token or zone is of no use there
     │   └── Overloaded              503 overloaded
-    │       └── StoreUnavailable        503 store_unavailable   it cannot be reached, or is full
+    │       ├── StoreUnavailable        503 store_unavailable   it cannot be reached, or is full
+    │       └── CdnUnavailable          503 cdn_unavailable     it cannot be reached, or asks for patience
     ├── OriginProblem           a provider made a picture and its bytes do not come, or are none
     │   ├── OriginUnavailable       502 origin_unavailable
     │   ├── OriginTimeout           504 origin_timeout
@@ -181,6 +184,10 @@ class InternalError(ServerProblem):
     code, status, title = "internal_error", 500, "Something broke on our side"
 
 
+class NotEnabled(ServerProblem):
+    code, status, title = "not_enabled", 501, "This server does not offer that"
+
+
 class NoDeployment(ServerProblem):
     code, status, title, retryable = "no_deployment", 503, "No configured deployment serves this model", True
 
@@ -199,6 +206,18 @@ class StoreMisconfigured(ServerProblem):
     """A store refuses us for good. Retried all the same: once it is mended the picture must get there."""
 
     code, status, title, retryable = "store_misconfigured", 503, "A store is not set up right", True
+
+
+class CdnUnavailable(Overloaded):
+    """The CDN in front cannot be told to forget a picture now."""
+
+    code, status, title, retryable = "cdn_unavailable", 503, "The CDN cannot be told now", True
+
+
+class CdnMisconfigured(ServerProblem):
+    """The CDN in front refuses us. Retried all the same: what it keeps must go once that is mended."""
+
+    code, status, title, retryable = "cdn_misconfigured", 503, "The CDN is not set up right", True
 
 
 class OriginProblem(Problem):

@@ -30,8 +30,10 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import Final, Literal
 
+from ferrotype.domain.edition import is_signed
+
 #: Goes into every ETag: raise it when the same transform starts to give other bytes.
-IMAGING_VERSION: Final = "2"
+IMAGING_VERSION: Final = "3"
 
 Fit = Literal["cover", "contain", "inside", "fill", "outside"]
 Format = Literal["auto", "avif", "webp", "jpeg", "png", "gif"]
@@ -95,8 +97,10 @@ def _written(value: object) -> str:
             return str(value)
 
 
-def etag(asset_id: str, canonical: str = "") -> str:
-    """The strong entity tag, known before the bytes are (RFC 9110, 8.8.3), quotes included. `canonical` is
-    that of the transform, empty for the original."""
-    text = f"{asset_id}\n{canonical}\n{IMAGING_VERSION}"
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+def etag(asset_id: str, name: str = "") -> str:
+    """The entity tag, known before the bytes are (RFC 9110, 8.8.3), quotes included. `name` is that of the
+    edition, which may be the canonical transform alone, empty for the original. It is strong unless the
+    edition is signed."""
+    text = f"{asset_id}\n{name}\n{IMAGING_VERSION}"
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    return f"W/{tag}" if is_signed(name) else tag

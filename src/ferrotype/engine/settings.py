@@ -19,6 +19,7 @@ DEFAULT_CLASSES: Final[Mapping[str, int]] = {
     "enrich": 2,
     "forget": 4,
     "purge": 2,
+    "cdn": 100,
     "notify": 8,
 }
 #: A class that nobody configured runs one job at a time, so that no job waits for ever.

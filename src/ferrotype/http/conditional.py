@@ -12,6 +12,8 @@ from ferrotype.http.asgi import Scope
 from ferrotype.http.ranges import ByteRange, Unsatisfiable, parse_range
 
 _TAGS: Final = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+#: In front of a weak tag.
+WEAK: Final = b"W/"
 #: Tags without the mark of a weak one in front.
 _STRONG: Final = re.compile(rb'(?<!W/)("[\x21\x23-\x7e\x80-\xff]*")')
 #: Bytes of a condition that are looked at; nobody keeps more tags of one picture.
@@ -25,16 +27,16 @@ NAMES: Final = frozenset(
 
 def none_match(header: bytes, etag: bytes) -> bool:
     """Whether `If-None-Match` lets the answer through: False means 304. Tags are compared weakly, and
-    `*` stands for every one. `etag` comes with its quotes."""
+    `*` stands for every one. `etag` comes with its quotes, and with the mark of a weak one if it is one."""
     if header == etag:
         return False
     if header.strip(b" \t") == b"*":
         return False
-    return etag not in _TAGS.findall(header[:MAX_HEADER])
+    return etag.removeprefix(WEAK) not in _TAGS.findall(header[:MAX_HEADER])
 
 
 def match(header: bytes, etag: bytes) -> bool:
-    """Whether `If-Match` holds: `*`, or the very same strong tag (13.1.1)."""
+    """Whether `If-Match` holds: `*`, or the very same strong tag, which a weak one never is (13.1.1)."""
     value = header.strip(b" \t")
     return value == b"*" or etag in _STRONG.findall(value[:MAX_HEADER])
 
@@ -47,10 +49,12 @@ def modified_since(header: bytes, modified: int) -> bool:
 
 
 def if_range(header: bytes, etag: bytes, modified: int | None = None) -> bool:
-    """Whether `If-Range` keeps the range: the very same strong tag, or the very same date, which is a strong
-    validator where nothing ever changes (13.1.5)."""
+    """Whether `If-Range` keeps the range: the very same strong tag, which a weak one never is, or the very
+    same date, which is a strong validator where nothing ever changes (13.1.5)."""
     value = header.strip(b" \t")
-    return value == etag or (modified is not None and read_date(value) == modified)
+    return (value == etag and not etag.startswith(WEAK)) or (
+        modified is not None and read_date(value) == modified
+    )
 
 
 def read_date(header: bytes) -> int | None:

@@ -21,6 +21,7 @@ from ferrotype.services.downloads import Downloads
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.lifecycle import Lifecycle
 from ferrotype.services.routing import Routing
+from ferrotype.services.similar import Similar
 from ferrotype.services.uploads import Uploads
 from ferrotype.services.waiting import Waiting
 
@@ -39,6 +40,7 @@ class Context:
     uploads: Uploads
     downloads: Downloads
     lifecycle: Lifecycle
+    similar: Similar
     signer: UrlSigner
     vocabulary: Vocabulary
     envelopes: Envelopes

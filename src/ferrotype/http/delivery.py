@@ -9,6 +9,8 @@ Choices that the URL leaves open:
   entries of one picture on the way, so it is 404 like any other unknown path.
 - A range of a picture that is still arriving waits for its bytes when the length is known; with no
   length the whole is sent.
+- An original whose file tells a workflow goes out without it, under a tag of its own. While it arrives it is
+  held back if its beginning does not show that there is none.
 - A picture that breaks off after its head was sent ends the connection with an exception: Granian then
   closes it before the announced length or the last chunk (HTTP/2: resets the stream), which clients see
   as an error. HTTP/1.0 has no last chunk, so there an unknown length is waited for.
@@ -16,14 +18,17 @@ Choices that the URL leaves open:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Final
 
 import structlog
 
 from ferrotype.domain.asset import Visibility
+from ferrotype.domain.edition import CLEAN
 from ferrotype.domain.problems import InternalError, OriginUnavailable, Problem
-from ferrotype.http.asgi import Message, Receive, Scope, Send, body, send_problem, start
+from ferrotype.http.asgi import Headers, Message, Receive, Scope, Send, body, send_problem, start
 from ferrotype.http.bodies import Body, body_of
 from ferrotype.http.conditional import NAMES as CONDITIONS
 from ferrotype.http.conditional import Conditions, none_match
@@ -48,6 +53,7 @@ from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver, Opened, check_arrived
 from ferrotype.services.originals import MOVES
 from ferrotype.services.variants import Variants
+from ferrotype.services.workflows import Workflows
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import Cached, MemoryCache
 
@@ -67,6 +73,7 @@ class DeliveryApp:
         self,
         deliver: Deliver,
         variants: Variants,
+        workflows: Workflows,
         levels: Levels,
         cache: MemoryCache,
         prepared: Prepared,
@@ -76,6 +83,7 @@ class DeliveryApp:
     ) -> None:
         self._deliver = deliver
         self._variants = variants
+        self._workflows = workflows
         self._levels = levels
         self._cache = cache
         self._prepared = prepared
@@ -140,28 +148,32 @@ class DeliveryApp:
                 if found.asset.visibility is Visibility.PRIVATE:
                     self._access.check_private(scope, signed=left is not None)
                 if info:
-                    await send_info(scope, send, found.asset, left)
+                    await send_info(scope, send, found.asset, self._prepared.caching, left)
                     return ""
-                if query.is_plain and (url := await self._deliver.location(found)):
+                choice = await choose(found, query, scope["headers"], self._variants, self._workflows)
+                if (
+                    query.is_plain
+                    and choice.may_be_elsewhere
+                    and (url := await self._deliver.location(found))
+                ):
                     return await _end(send, redirect(url, left))
-                choice = await choose(found, query, scope["headers"], self._variants)
             # What only the API key lets pass is for nobody else.
             private = choice.private or (left is None and not self._access.is_open(query))
-            told = describe(
-                asset_id,
-                choice.canonical,
-                self._prepared.caching,
-                choice.freshness,
-                private=private,
-                left=left,
-            )
-            wanted = Conditions(scope, told[0][1], None if choice.canonical else made_at(asset_id))
-            wanted.check()
-            if wanted.has_it(exists=choice.exists):
-                if choice.found:
-                    check_arrived(choice.found)
-                return await _end(send, not_modified(told))
-            opened, sending, part = await self._open(scope, choice, wanted)
+
+            def tell(choice: Choice) -> tuple[Headers, Conditions]:
+                name, caching = choice.name, self._prepared.caching
+                told = describe(asset_id, name, caching, choice.freshness, private=private, left=left)
+                return told, Conditions(scope, told[0][1], None if name else made_at(asset_id))
+
+            for possible in choice.possible:
+                told, wanted = tell(possible)
+                if choice.holds is not None:
+                    wanted.check()
+                if wanted.has_it(exists=choice.exists):
+                    if choice.found:
+                        check_arrived(choice.found)
+                    return await _end(send, not_modified(told))
+            choice, told, opened, sending, part = await self._open(scope, choice, tell)
         except Problem as problem:
             await send_problem(send, problem, head=scope["method"] == "HEAD", extra=explaining(problem))
             return None
@@ -176,7 +188,7 @@ class DeliveryApp:
         headers = [*told, *picture_headers(sending.content_type, length, opened.level)]
         if part and sending.size is not None:
             headers.append((b"content-range", part.content_range(sending.size)))
-        if query.download is not None or choice.canonical:
+        if query.download is not None or choice.name:
             headers.append(picture_disposition(query.download, asset_id, sending.content_type))
         await send(start(206 if part else 200, headers))
         await (send(NOTHING) if scope["method"] == "HEAD" else sending.send(send))
@@ -190,26 +202,43 @@ class DeliveryApp:
         return Choice(cached.transform, freshness, opened=Opened(cached, MEMORY))
 
     async def _open(
-        self, scope: Scope, choice: Choice, wanted: Conditions
-    ) -> tuple[Opened, Body, ByteRange | None]:
-        """The bytes, ready to be sent."""
+        self, scope: Scope, choice: Choice, tell: Callable[[Choice], tuple[Headers, Conditions]]
+    ) -> tuple[Choice, Headers, Opened, Body, ByteRange | None]:
+        """The bytes, ready to be sent, and what is told of the edition that they are."""
         for _ in range(MOVES):
-            opened = choice.opened or await self._fetch(choice)
-            sending = await body_of(opened.delivery, scope)
-            part = wanted.part(sending.size)
             try:
+                found, opened = await self._fetch(choice)
+                told, wanted = tell(found)
+                wanted.check()
+                sending = await body_of(opened.delivery, scope)
+                part = wanted.part(sending.size)
                 if scope["method"] != "HEAD":
                     await sending.begin(part)
             except FileNotFoundError:
                 continue  # it went from the spool to its store meanwhile
-            return opened, sending, part
+            return found, told, opened, sending, part
         raise OriginUnavailable("The picture's bytes are moving.", retry_after=1)
 
-    async def _fetch(self, choice: Choice) -> Opened:
-        assert choice.found is not None
-        if choice.transform is None:
-            return await self._deliver.open(choice.found)
-        return await self._variants.get(choice.found, choice.transform)
+    async def _fetch(self, choice: Choice) -> tuple[Choice, Opened]:
+        if choice.opened is not None:
+            return choice, choice.opened
+        found = choice.found
+        assert found is not None
+        if choice.transform is not None:
+            opened = await self._variants.get(found, choice.transform)
+        elif choice.labelled:
+            opened = await self._variants.labelled(found)
+        elif choice.holds:
+            opened = await self._variants.clean(found)
+        else:
+            opened = await self._deliver.open(found)
+            if choice.holds is None and await self._workflows.stops(found.asset.id, opened.delivery):
+                choice = replace(choice, name=CLEAN, holds=True)
+                opened = await self._variants.clean(found)
+        if isinstance(opened.delivery, Cached) and not opened.has_name(choice.name):
+            # It could not be signed now.
+            choice = replace(choice, name=opened.delivery.transform, freshness=Freshness.INTERIM)
+        return choice, opened
 
 
 async def _end(send: Send, message: Message) -> str:

@@ -48,10 +48,18 @@ PREFLIGHT: Final = start(
 @dataclass(frozen=True, slots=True)
 class Caching:
     """`Cache-Control` by how long an answer is good: `max_age` and `stale` are seconds, of what may come to
-    differ."""
+    differ. `tag_header` is the name, in lower case, by which a CDN in front takes the tag that it is told to
+    forget by; without one no answer has a tag."""
 
     max_age: int = 86_400
     stale: int = 604_800
+    tag_header: bytes | None = None
+
+    def tag(self, asset_id: str, *, private: bool) -> Headers:
+        """The header with the picture's tag, where one is wanted."""
+        if self.tag_header is None or private:
+            return []
+        return [(self.tag_header, asset_id.encode())]
 
     def header(self, freshness: Freshness, *, private: bool = False, left: float | None = None) -> bytes:
         """`left` is how many seconds the signature that opened the picture is still good: nobody may keep it
@@ -83,21 +91,22 @@ def made_at(asset_id: str) -> int:
 
 def describe(
     asset_id: str,
-    canonical: str,
+    name: str,
     caching: Caching,
     freshness: Freshness,
     *,
     private: bool = False,
     left: float | None = None,
 ) -> Headers:
-    """What 200, 206 and 304 of a picture say alike (RFC 9110, 15.4.5), its tag first. Only an original has a
-    date: a variant's bytes may change with the configuration and with the server's version, which its tag
-    alone tells."""
+    """What 200, 206 and 304 of a picture say alike (RFC 9110, 15.4.5), its tag first; `name` is that of the
+    edition. Only an original as it is kept has a date: all else may change with the configuration and with
+    the server's version, which the tag alone tells."""
     headers = [
-        (b"etag", etag(asset_id, canonical).encode()),
+        (b"etag", etag(asset_id, name).encode()),
         (b"cache-control", caching.header(freshness, private=private, left=left)),
+        *caching.tag(asset_id, private=private),
     ]
-    if not canonical:
+    if not name:
         headers.append((b"last-modified", last_modified(asset_id)))
     if freshness in (Freshness.NEGOTIATED, Freshness.INTERIM):
         headers.append(VARY)

@@ -11,7 +11,7 @@ from ferrotype.domain.clock import rfc3339
 from ferrotype.domain.states import AssetState
 from ferrotype.http.asgi import Headers, Scope, Send, body, start
 from ferrotype.http.conditional import Conditions
-from ferrotype.http.picture_headers import ANY_ORIGIN
+from ferrotype.http.picture_headers import ANY_ORIGIN, Caching
 
 #: Seconds that the facts of a complete picture may be kept; its visibility is not among them.
 KEPT: Final = 86_400
@@ -37,11 +37,12 @@ def facts(asset: Asset) -> dict[str, Any]:
     }
 
 
-async def send_info(scope: Scope, send: Send, asset: Asset, left: float | None) -> None:
+async def send_info(scope: Scope, send: Send, asset: Asset, caching: Caching, left: float | None) -> None:
     """The facts as JSON. Until all are known nobody keeps them; `left` is as for `Caching.header`."""
     data = json.dumps(facts(asset), ensure_ascii=False, separators=(",", ":")).encode()
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'.encode()
     told: Headers = [(b"etag", tag), (b"cache-control", _cache_control(asset, left)), ANY_ORIGIN]
+    told += caching.tag(asset.id, private=asset.visibility is Visibility.PRIVATE)
     if Conditions(scope, tag).has_it(exists=True):
         await send(start(304, told))
         await send(body(b""))

@@ -66,8 +66,8 @@ class Prepared:
         """The picture in memory that the query led to before; with `plain` only for a query without a
         signature."""
         raw = scope["query_string"]
-        if not raw:
-            return self._cache.get(asset_id), FIXED
+        if not raw and (kept := self._cache.get(asset_id)) is not None and kept.reply is not None:
+            return kept, FIXED
         named: Named | None = self._names.get((asset_id, raw))
         if named is None or (plain and not named.plain):
             return None, FIXED
@@ -89,7 +89,7 @@ class Prepared:
             reply.ok[freshness] = start(200, [*told, *headers])
         cached.reply = reply
         raw = scope["query_string"]
-        if raw:
+        if raw or cached.transform:  # without a query another edition than the original may be meant
             asked = cached.asset_id, raw
             known: Named | None = self._names.get(asked)
             accepts = accepts_of(scope["headers"]) if freshness is NEGOTIATED else NONE

@@ -8,8 +8,8 @@
   The orientation is applied and no longer told, and the camera's preview goes.
 - **Animation**: GIF and WebP are transformed frame by frame, with their delays and loops, into GIF or WebP;
   any other format gets the first frame. An animated PNG cannot be written: where only a format or
-  metadata are asked for, it stays as it is (JPEG and AVIF, which cannot move, get its first frame); in
-  everything else it is its first frame.
+  metadata are asked for, its frames stay as they are (JPEG and AVIF, which cannot move, get its first frame);
+  in everything else it is its first frame.
 - **Alpha**: JPEG gets white behind it, or `bg`.
 - **Provenance**: with `xmp` that packet is in the file, in every format but GIF; with `strip=0` it joins the
   picture's own. Workflows and prompts never go along (`provenance.strip`).
@@ -35,7 +35,7 @@ from ferrotype.imaging.encode import ANIMATED, ENCODERS, Encoder, encode
 from ferrotype.imaging.geometry import Box, lay_out, rotated, stored, turned
 from ferrotype.imaging.inspect import open_bounded
 from ferrotype.imaging.provenance.packet import merged
-from ferrotype.imaging.provenance.strip import stripped
+from ferrotype.imaging.provenance.strip import stripped, tells_text
 from ferrotype.imaging.provenance.xmp import embedded
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.imaging.sniff import ImageType
@@ -78,6 +78,9 @@ FRAME_FIELDS: Final = ("page-height", "n-pages", "delay", "loop")
 PREVIEW: Final = "jpeg-thumbnail-data"
 #: XMP.
 PACKET: Final = "xmp-data"
+EXIF: Final = "exif-data"
+#: libvips's fields in which a workflow may stand.
+TELLING: Final = (PACKET, EXIF, "iptc-data", "gif-comment", "image-description")
 GREY: Final = ("b-w", "grey16")
 
 
@@ -101,7 +104,7 @@ def render(
 ) -> Rendered:
     """The picture in `source`, transformed. `transform.format` is never `auto` here. Blocking.
 
-    `xmp` is the packet that says where it comes from (`provenance.packet`); what stays untouched does
+    `xmp` is the packet that says where it comes from (`provenance.packet`); the original itself does
     without. The same bytes for the same source, transform, mark, packet and `IMAGING_VERSION`. Result and
     source are bound by the same limits. Raises UnsupportedMedia and InvalidField (`image` when the source
     is damaged or beyond a limit; else the parameter that asks for what cannot be), Overloaded when it takes
@@ -113,10 +116,12 @@ def render(
             header, frames = open_bounded(source, kind, limits)
             if not is_whole(source, kind):
                 raise damaged(kind)
-            if transform.is_original or _stays(kind, transform):
+            if transform.is_original:
                 return _untouched(source, kind, header)
+            if _stays(kind, transform):
+                return _relabelled(source, kind, header, xmp)
             if not transform.strip:
-                source = stripped(source if isinstance(source, bytes) else source.read_bytes())
+                source = stripped(_whole(source))
                 header = open_image(source, kind)
             form = _format(transform, kind, header)
             count = frames if form in ANIMATED and kind.loader in MOVING else 1
@@ -144,8 +149,16 @@ def _stays(kind: ImageType, transform: Transform) -> bool:
 
 
 def _untouched(source: Source, kind: ImageType, header: Image) -> Rendered:
-    data = source if isinstance(source, bytes) else source.read_bytes()
+    return Rendered(_whole(source), kind.content_type, *shown_size(header))
+
+
+def _relabelled(source: Source, kind: ImageType, header: Image, xmp: bytes | None) -> Rendered:
+    data = embedded(stripped(_whole(source)), xmp)
     return Rendered(data, kind.content_type, *shown_size(header))
+
+
+def _whole(source: Source) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()
 
 
 def _format(transform: Transform, kind: ImageType, header: Image) -> str:
@@ -270,6 +283,8 @@ def _write(frames: list[Image], header: Image, work: Work, xmp: bytes | None) ->
     ):
         image = image.colourspace("b-w")
     strip = work.transform.strip
+    if not strip:
+        image = _untold(image)
     keep = "none" if strip else "all"
     packet = _packet(image, xmp, strip=strip)
     if packet is not None:
@@ -283,6 +298,24 @@ def _write(frames: list[Image], header: Image, work: Work, xmp: bytes | None) ->
     if not work.encoder.xmp:
         data = embedded(data, packet)
     return Rendered(data, work.encoder.content_type, frames[0].width, frames[0].height)
+
+
+def _untold(image: Image) -> Image:
+    """Without the metadata that tells a workflow, of formats that `stripped` does not take apart; EXIF goes
+    whole then."""
+    told = [name for name in TELLING if image.get_typeof(name) and tells_text(_field(image, name))]
+    if not told:
+        return image
+    image = image.copy()
+    for name in image.get_fields():
+        if name in told or (EXIF in told and name.startswith("exif-")):
+            image.remove(name)
+    return image
+
+
+def _field(image: Image, name: str) -> bytes:
+    value = image.get(name)
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def _packet(image: Image, xmp: bytes | None, *, strip: bool) -> bytes | None:

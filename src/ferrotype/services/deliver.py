@@ -61,6 +61,10 @@ class Opened:
     delivery: Delivery
     level: str
 
+    def has_name(self, name: str) -> bool:
+        """Whether it is the edition of that name; only what is in memory can be another."""
+        return not isinstance(self.delivery, Cached) or self.delivery.transform == name
+
 
 class Deliver:
     """Finds a picture's bytes, nearest place first, however many ask: once."""
@@ -123,13 +127,10 @@ class Deliver:
         """What a variant is made of: the file where there is one on this machine, so that its bytes are
         nowhere else but where they are read. Raises as `open` does."""
         check_arrived(found)
-        asset_id = found.asset.id
-        if cached := self._levels.get_here(asset_id):
-            return cached.body
-        if arrival := self._arrivals.get(asset_id):
+        if (here := self.here(found)) is not None:
+            return here
+        if arrival := self._arrivals.get(found.asset.id):
             return arrival
-        if file := next(self._local_files(found), None):
-            return file.path
         match (await self.open(found)).delivery:
             case Cached(body=body):
                 return body
@@ -137,6 +138,17 @@ class Deliver:
                 return path
             case Arrival() as arrival:
                 return arrival
+
+    def here(self, found: Found) -> Path | bytes | None:
+        """All the bytes where they are on this machine, or the file that holds them; None while they
+        arrive."""
+        asset_id = found.asset.id
+        if cached := self._levels.get_here(asset_id):
+            return cached.body
+        if self._arrivals.get(asset_id):
+            return None
+        file = next(self._local_files(found), None)
+        return file.path if file else None
 
     async def location(self, found: Found) -> str | None:
         """The URL at which a store serves the original itself, if one does and may."""
@@ -146,6 +158,10 @@ class Deliver:
             if name in self._stores and (url := await self._stores[name].public_url(key)):
                 return url
         return None
+
+    def moved(self, asset_id: str) -> None:
+        """A copy of the asset has left its store: its places are to be read anew."""
+        self._settled.pop((asset_id, self._levels.changes), None)
 
     async def _find(self, asset_id: str) -> Found:
         changes = self._levels.changes

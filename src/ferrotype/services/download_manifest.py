@@ -31,10 +31,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A picture in the archive; `asset` with what became known while it was packed."""
+    """A picture in the archive; `asset` with what became known while it was packed. `bytes` and `sha256` are
+    those of the file in the archive, which tells more than the original does."""
 
     file: str
     asset: Asset
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,9 @@ def _picture(packed: Packed, generation: Generation | None) -> dict[str, Any]:
         "width": asset.width,
         "height": asset.height,
         "content_type": asset.content_type,
-        "bytes": asset.bytes,
-        "sha256": asset.sha256,
+        "bytes": packed.bytes,
+        "sha256": packed.sha256,
+        "original": {"bytes": asset.bytes, "sha256": asset.sha256},
         "source_type": asset.source_type,
         "credit": asset.credit.model_dump() if asset.credit else None,
         "created_at": rfc3339(asset.created_at),

@@ -19,16 +19,19 @@ from typing import Final
 from ferrotype.domain.asset import Asset
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.media import extension
-from ferrotype.domain.problems import Gone, NotFound, Problem
+from ferrotype.domain.problems import Gone, InvalidField, NotFound, Problem, UnsupportedMedia
 from ferrotype.domain.states import AssetState
+from ferrotype.imaging.provenance.xmp import growth, splices
 from ferrotype.services import download_manifest as manifest
 from ferrotype.services.deliver import Deliver, File
 from ferrotype.services.download_manifest import LeftOut, Packed, Reason
 from ferrotype.services.download_picture import CHUNK, OpenFile, PackedPicture
+from ferrotype.services.labels import Labels
 from ferrotype.services.originals import MOVES
 from ferrotype.services.zip_format import Member, ZipWriter, length_of
 from ferrotype.storage.arrivals import Arrival, OriginUnusable
 
+SHA256_DIGITS: Final = 64
 NOWHERE: Final = "Its bytes are nowhere."
 
 
@@ -55,7 +58,9 @@ class Download:
     """An archive that is ready to be sent; nothing of it is open before `chunks` is.
 
     `name` is its file name, `length` its bytes where they are known, `at` when its newest picture was made.
-    `generations` are those that made the pictures, by id; `max_bytes` bounds what is packed.
+    `generations` are those that made the pictures, by id; `max_bytes` bounds what is packed. `labels` tells
+    what is written into them; one whose length is announced has no signatures, whose length nobody knows
+    before.
     """
 
     name: str
@@ -65,11 +70,15 @@ class Download:
     at: datetime
     max_bytes: int
     deliver: Deliver
+    labels: Labels
     open_file: OpenFile
     length: int | None = None
 
     async def measure(self) -> None:
-        """Find out the length of an archive whose pictures are all here and known."""
+        """Find out the length of an archive whose pictures are all here and known, unless they are signed.
+        Raises FileNotFoundError when one has moved meanwhile."""
+        if self.labels.signs and any(self.labels.download(entry.asset) for entry in self.entries):
+            return
         self.length = await asyncio.to_thread(self._measure)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
@@ -85,7 +94,7 @@ class Download:
                 yield writer.begin(Member(file, picture.size, picture.crc, asset.created_at))
                 while data := await picture.read():
                     yield data
-                packed.append(Packed(file, asset))
+                packed.append(Packed(file, asset, picture.size, picture.sha256 or asset.sha256 or ""))
             except _Absent as absent:
                 if self.length is not None:
                     raise DownloadBroken(f"{entry.asset.id} is counted already: {absent.detail}") from absent
@@ -104,6 +113,8 @@ class Download:
         """The asset as it is known now, its bytes open in `picture`. Waits for those that are on their way.
         Raises _Absent."""
         asset, path = entry.asset, entry.path
+        generation = self.generations.get(asset.generation_id or "")
+        label = await self.labels.of(asset, generation, signed=self.length is None)
         for _ in range(MOVES):
             source: Path | bytes
             try:
@@ -111,7 +122,7 @@ class Download:
                     asset, source = await self._source(asset)
                 else:
                     source = path
-                await picture.look(source, hashed=asset.sha256 is None)
+                await picture.look(source, label, hashed=asset.sha256 is None)
                 break
             except FileNotFoundError:
                 path = None
@@ -119,13 +130,15 @@ class Download:
                 raise _Absent(Reason.DAMAGED, f"Its bytes cannot be read: {error.strerror}.") from error
         else:
             raise _Absent(Reason.MISSING, NOWHERE)
-        if asset.bytes is not None and asset.bytes != picture.size:
-            raise _Absent(Reason.DAMAGED, damaged(asset.bytes, picture.size))
+        if picture.fault is not None:
+            self.labels.failed(picture.fault)
+        if asset.bytes is not None and asset.bytes != picture.original_size:
+            raise _Absent(Reason.DAMAGED, damaged(asset.bytes, picture.original_size))
         if picture.size > room:
             raise _Absent(Reason.TOO_LARGE, f"The archive has at most {self.max_bytes} bytes.")
         found_out = {
-            "bytes": picture.size,
-            "sha256": asset.sha256 or picture.sha256,
+            "bytes": picture.original_size,
+            "sha256": asset.sha256 or picture.original_sha256,
             "content_type": asset.content_type or picture.content_type,
         }
         return asset.model_copy(update=found_out)
@@ -148,9 +161,27 @@ class Download:
             raise _Absent(Reason.UNREACHABLE, problem.detail) from problem
 
     def _measure(self) -> int:
-        packed = [Packed(entry.file(entry.asset.content_type), entry.asset) for entry in self.entries]
-        members = [Member(each.file, each.asset.bytes or 0, 0, each.asset.created_at) for each in packed]
+        packed = [
+            Packed(entry.file(entry.asset.content_type), entry.asset, self._size(entry), "0" * SHA256_DIGITS)
+            for entry in self.entries
+        ]
+        members = [Member(each.file, each.bytes, 0, each.asset.created_at) for each in packed]
         return length_of([*members, self._manifest(packed, self.left_out)])
+
+    def _size(self, entry: Entry) -> int:
+        """Bytes that a picture will have with its label."""
+        asset = entry.asset
+        packet = self.labels.packet(asset, self.generations.get(asset.generation_id or ""))
+        assert entry.path is not None
+        assert asset.bytes is not None
+        if packet is None:
+            return asset.bytes
+        try:
+            return asset.bytes + growth(splices(entry.path, packet))
+        except FileNotFoundError:
+            raise
+        except (InvalidField, UnsupportedMedia, OSError):  # it is packed as it is, or not at all
+            return asset.bytes
 
     def _manifest(self, packed: Sequence[Packed], left_out: Sequence[LeftOut]) -> Member:
         size, crc = 0, 0

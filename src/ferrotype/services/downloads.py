@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,8 @@ from ferrotype.services.download_manifest import LeftOut, Reason
 from ferrotype.services.download_names import SHORT, archive_name, slug, stems
 from ferrotype.services.download_picture import OpenFile, open_file
 from ferrotype.services.download_stream import Download, Entry, damaged
-from ferrotype.services.originals import local_files
+from ferrotype.services.labels import Labels
+from ferrotype.services.originals import MOVES, local_files
 from ferrotype.services.settings import DownloadSettings
 from ferrotype.storage.base import Store
 from ferrotype.storage.spool import Spool
@@ -43,6 +45,7 @@ class Downloads:
         deliver: Deliver,
         spool: Spool,
         stores: Mapping[str, Store],
+        labels: Labels,
         settings: DownloadSettings,
         open_file: OpenFile = open_file,
     ) -> None:
@@ -50,6 +53,7 @@ class Downloads:
         self._deliver = deliver
         self._spool = spool
         self._stores = stores
+        self._labels = labels
         self._settings = settings
         self._open_file = open_file
 
@@ -74,7 +78,7 @@ class Downloads:
         return await self._plan(
             archive_name(None, f"{words}-{generation_id[-SHORT:]}"),
             pictures,
-            {generation_id: generation},
+            {generation.leader_id: generation},
             keys,
             not_made=list(_not_made(generation, pictures)),
             field="generation_id",
@@ -153,11 +157,26 @@ class Downloads:
             at=max(asset.created_at for asset in pictures),
             max_bytes=limit,
             deliver=self._deliver,
+            labels=self._labels,
             open_file=self._open_file,
         )
-        if all(entry.path is not None and _is_known(entry.asset) for entry in entries):
-            await download.measure()
+        await self._measure(download, pictures, keys)
         return download
+
+    async def _measure(self, download: Download, pictures: Sequence[Asset], keys: Keys) -> None:
+        """Find out the length, where everything is here and known."""
+        for _ in range(MOVES):
+            if not all(entry.path is not None and _is_known(entry.asset) for entry in download.entries):
+                return
+            try:
+                await download.measure()
+            except FileNotFoundError:  # it went from the spool to its store meanwhile
+                here = await self._locate(pictures, keys)
+                download.entries = [
+                    replace(entry, path=here.get(entry.asset.id, (None, 0))[0]) for entry in download.entries
+                ]
+            else:
+                return
 
     async def _locate(self, pictures: Iterable[Asset], keys: Keys) -> dict[str, tuple[Path, int]]:
         """Where the bytes are and how many, by asset id, of those that are on this machine."""

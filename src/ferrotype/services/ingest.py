@@ -23,6 +23,7 @@ from ferrotype.providers.base import Output
 from ferrotype.services.journal import Journal
 from ferrotype.services.ready import Ready, follow_up
 from ferrotype.services.settings import RetentionSettings, ServiceSettings
+from ferrotype.services.source_types import source_type_of
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.spool import Spool
 
@@ -72,7 +73,7 @@ class Ingest:
             width=output.width,
             height=output.height,
             content_type=output.content_type,
-            source_type=model.source_type,
+            source_type=await source_type_of(self._database, generation, model),
             credit=output.credit,
             visibility=generation.visibility,
             created_at=now,

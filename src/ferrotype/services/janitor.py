@@ -42,6 +42,7 @@ class Janitor:
         self._retention = retention
         self._spool = spool
         self._keep_jobs = timedelta(days=keep_jobs_days)
+        self._orphans: set[str] = set()
 
     async def clean(self) -> None:
         """One round."""
@@ -52,7 +53,7 @@ class Janitor:
         if keys or jobs:
             log.info("cleaned up", idempotency_keys=keys, jobs=jobs)
         await self._retention.clean()
-        await tidy_spool(self._database, self._spool)
+        self._orphans = await tidy_spool(self._database, self._spool, orphans=self._orphans)
 
     async def run(self) -> None:
         """Round after round, until canceled."""

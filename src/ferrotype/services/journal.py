@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ferrotype.db import generations, journal
@@ -20,11 +21,18 @@ class Journal:
         self._clock = clock
         self._fractions: dict[str, dict[str, tuple[float, float]]] = {}
         self._followers: dict[str, set[str]] = {}
+        self._then: dict[str, list[Callable[[Transaction, str], None]]] = {}
+
+    def then(self, type: str, write: Callable[[Transaction, str], None]) -> None:
+        """What else is written with each event of a type: `write(tx, generation_id)`, in its transaction."""
+        self._then.setdefault(type, []).append(write)
 
     def record(self, tx: Transaction, type: str, generation_id: str, **data: Any) -> None:
         """A state event: a row in this transaction, published by its commit."""
         event = journal.append(tx, Event(type, generation_id, self._clock.now(), data))
         tx.on_commit(lambda: self._publish(event))
+        for write in self._then.get(type, ()):
+            write(tx, generation_id)
 
     def spread(self, tx: Transaction, type: str, generation_id: str, **data: Any) -> None:
         """A state event of a generation and of all that have their pictures from it."""

@@ -11,6 +11,7 @@ from ferrotype.domain.clock import Clock
 from ferrotype.domain.problems import Gone, NotFound
 from ferrotype.domain.states import JobState
 from ferrotype.engine.base import Engine, Lease, NewJob
+from ferrotype.services.cdn import Uncache
 from ferrotype.services.purge import KIND as PURGE
 from ferrotype.services.purge import forget
 from ferrotype.storage.levels import Levels
@@ -23,14 +24,18 @@ KIND = "forget"
 class Lifecycle:
     """Changes assets of an account."""
 
-    def __init__(self, database: Database, engine: Engine, levels: Levels, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, levels: Levels, uncache: Uncache, clock: Clock
+    ) -> None:
         self._database = database
         self._engine = engine
         self._levels = levels
+        self._uncache = uncache
         self._clock = clock
 
     async def show_to(self, asset_id: str, account_id: str, visibility: Visibility) -> None:
-        """Say who may load it from here on. What browsers and CDNs keep already, they keep.
+        """Say who may load it from here on. What browsers keep already, they keep; a CDN that is configured
+        is told to forget what becomes private.
 
         Raises NotFound, or Gone for a deleted one.
         """
@@ -40,6 +45,8 @@ class Lifecycle:
             if asset.deleted_at is not None:
                 raise Gone(f"Asset {asset_id} was deleted.")
             assets.learn(tx, asset_id, visibility=visibility)
+            if visibility is Visibility.PRIVATE and asset.visibility is not Visibility.PRIVATE:
+                self._uncache.enqueue(tx, asset)
 
         await self._database.write(story)
         self._levels.forget_in_memory(asset_id)
@@ -57,6 +64,7 @@ class Lifecycle:
             if asset.deleted_at is None:
                 assets.learn(tx, asset_id, deleted_at=now)
                 self._engine.enqueue(tx, _job(KIND, asset))
+                self._uncache.enqueue(tx, asset)
             if purge and asset.purged_at is None:
                 self._engine.enqueue(tx, _job(PURGE, asset))
             return asset.deleted_at or now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from typing import Final
 
 from ferrotype.db import assets
 from ferrotype.db.database import Database
+from ferrotype.domain.asset import Asset
 from ferrotype.domain.problems import NotFound
-from ferrotype.storage.base import Store
-from ferrotype.storage.spool import Spool
+from ferrotype.storage.base import Store, WrongBytes
+from ferrotype.storage.spool import Part, Spool
 
 #: Looks before bytes that keep moving count as gone: spool, then store, then once more.
 MOVES: Final = 3
@@ -74,23 +76,46 @@ class Originals:
         raise NotFound(f"The bytes of asset {asset_id} are nowhere.")
 
     @asynccontextmanager
-    async def file(self, asset_id: str, keys: Mapping[str, str]) -> AsyncIterator[Path]:
-        """A file with all the bytes, fetched from a store where there is none here; `keys` are those of its
-        copies, by store. Raises NotFound when no place has them, and what a store raises."""
-        path = self._path(asset_id, keys)
-        if path is not None:
-            yield path
-            return
-        for store, key in away(keys, self._stores):
-            part = self._spool.open_part(asset_id)
+    async def file(self, asset: Asset, keys: Mapping[str, str]) -> AsyncIterator[Path]:
+        """A file with all the bytes, durable, which keeps its name meanwhile: fetched from a store, and held
+        against the asset's hash, where there is none here. `keys` are those of its copies, by store.
+
+        Raises NotFound when no place has them, WrongBytes when they are others, and what a store raises.
+        """
+        if keys and (path := self._spool.link(asset.id)):  # its first name may go at any time
             try:
-                async for chunk in store.open(key):
-                    part.write(chunk)
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
+        elif path := self._path(asset.id, keys):
+            yield path
+        else:
+            part = await self._fetched(asset, keys)
+            try:
                 yield part.path
             finally:
                 part.discard()
-            return
-        raise NotFound(f"The bytes of asset {asset_id} are nowhere.")
+
+    async def _fetched(self, asset: Asset, keys: Mapping[str, str]) -> Part:
+        problem: Exception = NotFound(f"The bytes of asset {asset.id} are nowhere.")
+        for store, key in away(keys, self._stores):
+            part, digest = self._spool.open_part(asset.id, asset.bytes), hashlib.sha256()
+            try:
+                async for chunk in store.open(key):
+                    part.write(chunk)
+                    digest.update(chunk)
+                if digest.hexdigest() != asset.sha256:
+                    raise WrongBytes(f"The store {store.name} has something else as {asset.id}.")
+                await part.sync()
+            except (NotFound, WrongBytes) as error:
+                part.discard()
+                problem = error  # another one may have it
+            except BaseException:
+                part.discard()
+                raise
+            else:
+                return part
+        raise problem
 
     def _path(self, asset_id: str, keys: Mapping[str, str]) -> Path | None:
         found = next(local_files(asset_id, keys, self._spool, self._stores), None)

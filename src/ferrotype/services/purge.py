@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ferrotype.db import assets
+from ferrotype.db import assets, imports, prompts
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.problems import Overloaded
 from ferrotype.domain.states import AssetState, JobState
 from ferrotype.engine.base import Engine, Lease
+from ferrotype.services.cdn import Uncache
 from ferrotype.storage.base import NotForgotten, Store
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.spool import Spool
@@ -27,6 +28,7 @@ class Purge:
         spool: Spool,
         stores: Mapping[str, Store],
         levels: Levels,
+        uncache: Uncache,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -34,6 +36,7 @@ class Purge:
         self._spool = spool
         self._stores = stores
         self._levels = levels
+        self._uncache = uncache
         self._clock = clock
 
     async def __call__(self, lease: Lease) -> None:
@@ -52,18 +55,26 @@ class Purge:
             return
         if asset.state is AssetState.ARRIVING or (asset.state is AssetState.READY and not keys):
             raise Overloaded(f"The copy of asset {asset_id} is still being made.", retry_after=5)
+        urls: list[str] = []
         for name, key in keys.items():
             store = self._stores.get(name)
             if store is None:
                 raise Overloaded(f"The store {name}, which has asset {asset_id}, is not configured.")
+            urls += await self._uncache.urls(store, key)
             await store.delete(key)
         await self._spool.remove(asset_id)
         await forget(self._levels, asset_id)
         now = self._clock.now()
 
         def story(tx: Transaction) -> None:
+            if assets.keys(tx, asset_id) != keys:
+                raise Overloaded(f"A copy of asset {asset_id} was made meanwhile.", retry_after=1)
             assets.remove_copies(tx, asset_id)
+            self._uncache.enqueue(tx, asset, urls)
             assets.learn(tx, asset_id, purged_at=now, origin=None, placeholder=None)
+            imports.forget_purged(tx, asset_id)
+            if asset.generation_id is not None:
+                prompts.forget_purged(tx, asset.generation_id)
 
         await self._database.write(story)
 

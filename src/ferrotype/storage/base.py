@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,6 +29,15 @@ class LevelHealth:
     ok: bool
     detail: str
     mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a listing tells of a file: `size` in bytes, and when it was last written or given its name."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class WrongBytes(OSError):
@@ -74,6 +84,11 @@ class Store(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget `key`; an absent one is no error."""
+        ...
+
+    def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """All that is there, whoever made it, in no order; of `prefix`, which is empty or ends with `/`, all
+        below it. A page at a time is in memory. Raises StoreMisconfigured and Overloaded."""
         ...
 
     async def close(self) -> None:

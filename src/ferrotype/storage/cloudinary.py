@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
@@ -24,10 +25,18 @@ import ferrotype
 from ferrotype.config import ConfigError
 from ferrotype.domain.clock import Clock, SystemClock
 from ferrotype.domain.problems import NotFound, Problem, StoreMisconfigured
-from ferrotype.storage.base import LevelHealth, WrongBytes
+from ferrotype.storage.base import Entry, LevelHealth, WrongBytes
 from ferrotype.storage.cloudinary_errors import RateLimited, Words, message_of
 from ferrotype.storage.cloudinary_settings import CloudinarySettings
-from ferrotype.storage.cloudinary_wire import CHUNK, Form, delivery_url, facts_of, signed
+from ferrotype.storage.cloudinary_wire import (
+    CHUNK,
+    Form,
+    delivery_url,
+    extension_of,
+    facts_of,
+    signed,
+    written_at,
+)
 from ferrotype.storage.keys import checked
 
 CONNECT_SECONDS: Final = 10.0
@@ -173,6 +182,28 @@ class CloudinaryStore:
                 False, f"{detail}: it does not say that it is well", "see status.cloudinary.com"
             )
         return LevelHealth(True, detail)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """See `Store`. A page of 500 is a call of the Admin API."""
+        folder = f"{self._settings.folder}/" if self._settings.folder else ""
+        async for each in self.resources(self._settings.delivery_type, folder + prefix):
+            key = str(each["public_id"]).removeprefix(folder)
+            yield Entry(f"{key}.{extension_of(each)}", int(each["bytes"]), written_at(each))
+
+    async def resources(self, kind: str, prefix: str = "") -> AsyncIterator[dict[str, Any]]:
+        """The records of the images of a delivery type, as the Admin API gives them, with tags and context.
+        Raises RateLimited once the hour's calls are used up."""
+        query = {"max_results": "500", "tags": "true", "context": "true"}
+        query |= {"prefix": prefix} if prefix else {}
+        cursor: str | None = None
+        while True:
+            asked = urlencode(query | ({"next_cursor": cursor} if cursor else {}))
+            told = await self._admin(f"resources/image/{kind}?{asked}")
+            for each in told.get("resources", []):
+                yield each
+            cursor = told.get("next_cursor")
+            if not cursor:
+                return
 
     async def close(self) -> None:
         """End every connection."""

@@ -42,6 +42,7 @@ class CloudinarySettings(StoreSettings):
     """Cloudinary: keeps originals as images, and delivers them by its own network."""
 
     area: ClassVar[str] = "cloudinary"
+    prefix: ClassVar[str] = "FERROTYPE_CLOUDINARY_"
 
     url: str | None = setting(
         None,
@@ -64,19 +65,16 @@ class CloudinarySettings(StoreSettings):
         DEFAULT_TEMPLATE,
         "How keys are made, of {account}, {yyyy}, {mm}, {dd}, {asset_id}, {secret} and {ext}. A public id is"
         " its key without the extension.",
-        env="FERROTYPE_CLOUDINARY_KEY_TEMPLATE",
     )
     folder: str = setting(
         "",
         "Folder that every public id begins with, `a/b`.",
-        env="FERROTYPE_CLOUDINARY_FOLDER",
         pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*)?$",
     )
     asset_folders: bool = setting(
         False,
         "Whether the media library shows the folders too, in clouds with dynamic folders; in those with fixed"
         " folders it always does.",
-        env="FERROTYPE_CLOUDINARY_ASSET_FOLDERS",
     )
     delivery_type: DeliveryType = setting(
         "upload",
@@ -87,9 +85,8 @@ class CloudinarySettings(StoreSettings):
     public: bool = setting(
         True,
         "Whether answers lead to Cloudinary's URLs, where the type is `upload`.",
-        env="FERROTYPE_CLOUDINARY_PUBLIC",
     )
-    tags: list[str] = setting([], "Tags that every picture gets there.", env="FERROTYPE_CLOUDINARY_TAGS")
+    tags: list[str] = setting([], "Tags that every picture gets there.")
     eager: str = setting(
         "",
         "Transforms in Cloudinary's words that it makes of every picture as it comes, separated by |:"
@@ -100,7 +97,6 @@ class CloudinarySettings(StoreSettings):
     chunk_bytes: int = setting(
         20 * MB,
         "A larger picture is uploaded in chunks of so many bytes.",
-        env="FERROTYPE_CLOUDINARY_CHUNK_BYTES",
         ge=6 * MB,
         le=100 * MB,
     )
@@ -118,18 +114,14 @@ class CloudinarySettings(StoreSettings):
         None,
         "Base of delivery URLs, for clouds with a host name of their own; https://res.cloudinary.com/CLOUD"
         " when not set.",
-        env="FERROTYPE_CLOUDINARY_DELIVERY_URL",
     )
     timeout: float = setting(
         60.0,
         "Seconds without an answer, or without a byte of it, after which a call is given up.",
-        env="FERROTYPE_CLOUDINARY_TIMEOUT",
         gt=0,
         le=600,
     )
-    ca_file: str | None = setting(
-        None, "PEM file of an own certificate authority.", env="FERROTYPE_CLOUDINARY_CA_FILE"
-    )
+    ca_file: str | None = setting(None, "PEM file of an own certificate authority.")
 
     @property
     def configured(self) -> bool:

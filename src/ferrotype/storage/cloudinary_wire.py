@@ -12,9 +12,11 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ferrotype.domain.media import OTHER
 from ferrotype.storage.cloudinary_settings import Account
 
 #: Bytes that are read of a file at once.
@@ -45,6 +47,19 @@ def delivery_url(account: Account, kind: str, source: str) -> str:
         digest = HASHES[account.algorithm](f"{source}{account.secret}".encode()).digest()
         signature = f"s--{base64.urlsafe_b64encode(digest).decode()[:URL_SIGNATURE]}--/"
     return f"{account.network}/image/{kind}/{signature}v1/{source}"
+
+
+def extension_of(record: Mapping[str, Any]) -> str:
+    """What the name of an image's file ends with here, by its record."""
+    form = str(record.get("format") or OTHER)
+    return {"jpeg": "jpg", "tiff": "tif", "heif": "heic"}.get(form, form)
+
+
+def written_at(record: Mapping[str, Any]) -> datetime:
+    """When an image was last uploaded, by its record: `created_at` stays when it is replaced, `version` is
+    the second of the last upload."""
+    created = datetime.fromisoformat(str(record["created_at"]).replace("Z", "+00:00"))
+    return max(created, datetime.fromtimestamp(int(record.get("version") or 0), UTC))
 
 
 @dataclass(frozen=True, slots=True)

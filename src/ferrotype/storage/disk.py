@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from ferrotype.domain.problems import NotFound, Overloaded
-from ferrotype.storage.base import LevelHealth, WrongBytes
-from ferrotype.storage.filesystem import free_bytes, full_is_overloaded, sync_folder, write_all
+from ferrotype.domain.problems import NotFound, Problem, StoreMisconfigured, StoreUnavailable
+from ferrotype.storage.base import Entry, LevelHealth, WrongBytes
+from ferrotype.storage.filesystem import FULL, free_bytes, sync_folder, write_all
+from ferrotype.storage.folder import walk
 from ferrotype.storage.keys import checked
 
 CHUNK: Final = 256 * 1024
+RETRY_SECONDS: Final = 5.0
 #: What a look at the health writes.
 HEALTH: Final = b"is it well?"
+WRITABLE: Final = "make the folder writable for this user, and see that its disk is there and has room"
+#: The folder is there, and not ours to write: only a person can mend it.
+REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 __all__ = ["CHUNK", "DiskStore", "WrongBytes"]
 
@@ -60,15 +66,18 @@ class DiskStore:
         return None if self._public_base is None else f"{self._public_base.rstrip('/')}/{key}"
 
     async def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        path = self._path(key)
         try:
-            fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+            with self._in_our_words():
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise NotFound(f"The store {self.name} has no such key.") from None
         try:
             position = start
             while end is None or position < end:
                 count = CHUNK if end is None else min(CHUNK, end - position)
-                data = await asyncio.to_thread(os.pread, fd, count, position)
+                with self._in_our_words():
+                    data = await asyncio.to_thread(os.pread, fd, count, position)
                 if not data:
                     return
                 position += len(data)
@@ -77,13 +86,24 @@ class DiskStore:
             os.close(fd)
 
     async def size(self, key: str) -> int | None:
+        path = self._path(key)
         try:
-            return self._path(key).stat().st_size
+            with self._in_our_words():
+                return path.stat().st_size
         except FileNotFoundError:
             return None
 
     async def delete(self, key: str) -> None:
-        self._path(key).unlink(missing_ok=True)
+        path = self._path(key)
+        with self._in_our_words():
+            path.unlink(missing_ok=True)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """See `Store`. A link is as young as its name: the file may have waited long in the spool. Names that
+        begin with a dot are nobody's pictures."""
+        with self._in_our_words():
+            async for entry in walk(self._root, prefix):
+                yield entry
 
     async def close(self) -> None:
         """See `Store`."""
@@ -101,8 +121,7 @@ class DiskStore:
             given = probe.read_bytes()
             free = self._free(self._root)
         except OSError as error:
-            mend = "make the folder writable for this user, and see that its disk is there and has room"
-            return LevelHealth(False, f"{self._root}: {error.strerror or error}", mend)
+            return LevelHealth(False, f"{self._root}: {error.strerror or error}", WRITABLE)
         finally:
             with suppress(OSError):
                 probe.unlink(missing_ok=True)
@@ -117,13 +136,36 @@ class DiskStore:
         """Raises NotFound for a key that could leave the folder, or that no file system would take."""
         return self._root / checked(key, self.name)
 
+    @contextmanager
+    def _in_our_words(self, source: Path | None = None) -> Iterator[None]:
+        """Raises StoreUnavailable or StoreMisconfigured for an OSError of the disk's. That something is not
+        there is for the caller to say, and so is what is wrong with the file `source`."""
+        try:
+            yield
+        except (FileNotFoundError, WrongBytes):
+            raise
+        except OSError as error:
+            if source is not None and error.filename == str(source):
+                raise
+            raise self._problem(error) from error
+
+    def _problem(self, error: OSError) -> Problem:
+        said = error.strerror or type(error).__name__
+        if error.errno in FULL:
+            return StoreUnavailable(f"The store {self.name} is full: make room on its disk.", retry_after=60)
+        if error.errno in REFUSED:
+            detail = f"The store {self.name} refuses us ({said}): {WRITABLE}."
+            return StoreMisconfigured(detail, retry_after=RETRY_SECONDS)
+        detail = f"The store {self.name} cannot be used ({said})."
+        return StoreUnavailable(detail, retry_after=RETRY_SECONDS)
+
     def _put(self, target: Path, source: Path, sha256: str) -> None:
-        if target.exists():
-            if os.path.samefile(target, source) or _hash(target) == sha256:
-                sync_folder(target.parent)  # a crash may have come between the link and its sync
-                return
-            target.unlink()  # a torn file of an earlier life
-        with full_is_overloaded():
+        with self._in_our_words(source):
+            if target.exists():
+                if os.path.samefile(target, source) or _hash(target) == sha256:
+                    sync_folder(target.parent)  # a crash may have come between the link and its sync
+                    return
+                target.unlink()  # a torn file of an earlier life
             self._make_folders(target.parent)
             try:
                 self._link(source, target)
@@ -144,7 +186,8 @@ class DiskStore:
 
     def _copy(self, source: Path, target: Path, sha256: str) -> None:
         if self._free(self._root) - source.stat().st_size < self._min_free_bytes:
-            raise Overloaded(f"The disk of the store {self.name} is nearly full.", retry_after=60)
+            detail = f"The store {self.name} is nearly full: make room on its disk."
+            raise StoreUnavailable(detail, retry_after=60)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         digest = hashlib.sha256()
         try:

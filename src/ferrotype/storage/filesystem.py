@@ -7,8 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from ferrotype.domain.problems import Overloaded
+
+#: What a disk without room says.
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def free_bytes(folder: Path) -> int:
@@ -35,10 +39,14 @@ def write_all(fd: int, data: bytes) -> None:
 
 @contextmanager
 def full_is_overloaded() -> Iterator[None]:
-    """A disk that fills up is a passing state of ours, not a fault: it is raised as Overloaded."""
+    """A disk that fills up, or that the system made read-only, is a passing state of ours, not a fault: it is
+    raised as Overloaded."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise Overloaded("The disk is full; try again later.", retry_after=60) from error
+        if error.errno == errno.EROFS:
+            detail = "The disk of the data folder is read-only; try again later."
+            raise Overloaded(detail, retry_after=60) from error
         raise

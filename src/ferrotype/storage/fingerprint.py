@@ -27,6 +27,12 @@ class Fingerprint:
         return size == self.size and etag is not None and etag.strip('"').lower() == self.etag
 
 
+def of_bytes(data: bytes) -> Fingerprint:
+    """Of bytes that are uploaded in one piece."""
+    etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return Fingerprint(hashlib.sha256(data).hexdigest(), len(data), etag)
+
+
 def fingerprint(path: Path, part_bytes: int) -> Fingerprint:
     """Reads the file once. One of more than `part_bytes` bytes is uploaded in parts of that many. Raises
     OSError."""

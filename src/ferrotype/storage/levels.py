@@ -123,6 +123,10 @@ class Levels:
         until = self._forgotten.get(asset_id)
         return until is not None and self._clock.monotonic() < until
 
+    async def is_shared(self, asset_id: str) -> bool:
+        """Whether the shared cache has the original: other nodes find it there."""
+        return self._shared is not None and await self._shared.get(asset_id, "") is not None
+
     def stats(self) -> dict[str, int]:
         """What is behind the answers, for `/metrics`: `<level>_waiting`, `_dropped` and `_errors`."""
         return {

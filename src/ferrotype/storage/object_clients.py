@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from obstore.exceptions import BaseError
-from obstore.store import GCSStore, S3Store
+from obstore.store import AzureStore, GCSStore, S3Store
 
 from ferrotype.config import ConfigError
+from ferrotype.storage.azure_settings import AzureSettings, StorageAccount
 from ferrotype.storage.object_errors import translated
 from ferrotype.storage.object_store import Clients, ObjectStore
 from ferrotype.storage.store_settings import GcsSettings, ObjectSettings, S3Settings
@@ -19,7 +20,7 @@ from ferrotype.storage.store_settings import GcsSettings, ObjectSettings, S3Sett
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from obstore.store import ClientConfig, GCSCredential, RetryConfig, S3Credential
+    from obstore.store import AzureCredential, ClientConfig, GCSCredential, RetryConfig, S3Credential
 
     from ferrotype.storage.object_store import Client
 
@@ -57,7 +58,7 @@ def s3(settings: S3Settings, name: str) -> ObjectStore:
     }
     make = partial(S3Store, bucket, **_given(values))
     place = f"bucket {bucket} at {settings.endpoint or 'AWS'}"
-    return _store(name, settings, make, place)
+    return _store(name, settings, make, place, settings.endpoint)
 
 
 def gcs(settings: GcsSettings, name: str) -> ObjectStore:
@@ -70,13 +71,36 @@ def gcs(settings: GcsSettings, name: str) -> ObjectStore:
     }
     make = partial(GCSStore, settings.bucket, **_given(values))
     place = f"bucket {settings.bucket} at {settings.endpoint or 'Google Cloud Storage'}"
-    return _store(name, settings, make, place)
+    return _store(name, settings, make, place, settings.endpoint)
 
 
-def _store(name: str, settings: ObjectSettings, make: Callable[..., Client], place: str) -> ObjectStore:
+def azure(settings: AzureSettings, name: str) -> ObjectStore:
+    """The store of a container of Azure's blob storage. Raises ConfigError."""
+    account = settings.storage_account
+    if account is None:
+        raise ConfigError(f"The store {name}: its storage account is missing.")
+    values: dict[str, Any] = {
+        "account_name": account.name,
+        "endpoint": account.endpoint,
+        # Of the environment's only what is documented here may count.
+        "use_emulator": False,
+        "credential_provider": _azure_credentials(account),
+    }
+    make = partial(AzureStore, settings.container, **_given(values))
+    place = f"container {settings.container} of {account.name} at {account.endpoint}"
+    return _store(name, settings, make, place, account.endpoint)
+
+
+def _store(
+    name: str,
+    settings: ObjectSettings,
+    make: Callable[..., Client],
+    place: str,
+    endpoint: str | None,
+) -> ObjectStore:
     options: ClientConfig = {
         # Whoever writes http:// means it.
-        "allow_http": (settings.endpoint or "").startswith("http://"),
+        "allow_http": (endpoint or "").startswith("http://"),
         "connect_timeout": CONNECT,
         "user_agent": "ferrotype",
     }
@@ -112,6 +136,18 @@ def _s3_credentials(settings: S3Settings) -> Callable[[], S3Credential] | None:
         "token": settings.session_token,
         "expires_at": None,
     }
+    return lambda: credential
+
+
+def _azure_credentials(account: StorageAccount) -> Callable[[], AzureCredential] | None:
+    """As with S3: what is given stands alone."""
+    credential: AzureCredential
+    if account.key is not None:
+        credential = {"access_key": account.key, "expires_at": None}
+    elif account.sas is not None:
+        credential = {"sas_token": account.sas, "expires_at": None}
+    else:
+        return None
     return lambda: credential
 
 

@@ -22,9 +22,12 @@ from obstore.exceptions import (
 
 from ferrotype.domain.problems import NotFound, Problem, StoreMisconfigured, StoreUnavailable
 
-STATUS: Final = re.compile(r"status code: (\d{3})|status: (\d{3})\b")
+STATUS: Final = re.compile(r"status code: (\d{3})|status: (\d{3})\b|\(code: (\d{3})\)")
 CODE: Final = re.compile(r"<Code>(\w+)</Code>|\"?[Cc]ode\"?: \"(\w+)\"")
-#: What the services say, and what has to be mended there.
+CREDENTIALS: Final = "give correct credentials, which may read, write and delete there"
+RIGHTS: Final = "allow these credentials to read, write and delete there"
+CLOCK: Final = "set this machine's clock"
+#: What the services say, and what has to be mended there: S3, Google's XML interface; then Azure.
 MEND: Final = {
     "NoSuchBucket": "make the bucket, or correct its name",
     "InvalidBucketName": "correct the bucket's name",
@@ -32,15 +35,34 @@ MEND: Final = {
     "SignatureDoesNotMatch": "correct the secret of the access key",
     "InvalidToken": "renew the session token",
     "ExpiredToken": "renew the session token",
-    "AccessDenied": "allow these credentials to read, write and delete objects in the bucket",
-    "RequestTimeTooSkewed": "set this machine's clock",
+    "AccessDenied": RIGHTS,
+    "RequestTimeTooSkewed": CLOCK,
     "AuthorizationHeaderMalformed": "correct the region",
     "PermanentRedirect": "correct the region or the endpoint",
     "AccountProblem": "see what is wrong with the account there",
     "NotSignedUp": "sign the account up for the service",
+    "ContainerNotFound": "make the container, or correct its name",
+    "ContainerDisabled": "see what is wrong with the container there",
+    "ResourceNotFound": "correct the account's name, or the endpoint",
+    "AuthenticationFailed": f"correct the account's key, give a SAS that is good, or {CLOCK}",
+    "AuthorizationFailure": "correct the account's key or SAS, and see whether its firewall lets us in",
+    "AuthorizationPermissionMismatch": RIGHTS,
+    "AuthorizationResourceTypeMismatch": "give a SAS for containers and objects",
+    "AuthorizationServiceMismatch": "give a SAS for blobs",
+    "AuthorizationProtocolMismatch": "give a SAS for this protocol, or an https endpoint",
+    "AuthorizationSourceIPMismatch": "give a SAS for this machine's address",
+    "InsufficientAccountPermissions": RIGHTS,
+    "KeyBasedAuthenticationNotPermitted": "allow the account's keys, or set up an identity",
+    "AccountIsDisabled": "see what is wrong with the account there",
 }
+#: The same by a phrase, where the code alone would mislead: a clock that is off looks like a wrong key.
+PHRASES: Final = (
+    ("Request date header too old", "RequestTimeTooSkewed", CLOCK),
+    ("not valid in the specified time frame", "AuthenticationFailed", f"renew the SAS, or {CLOCK}"),
+    ("Check your iat and exp values", "invalid_grant", CLOCK),
+    ("invalid_grant", "invalid_grant", "give a key of a service account that is still good"),
+)
 FULL: Final = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "InsufficientCapacity"})
-CREDENTIALS: Final = "give correct credentials, which may read, write and delete in the bucket"
 #: First that is found in the text, and what is said of it.
 TRANSPORT: Final = (
     ("Connection refused", "nothing listens there"),
@@ -68,6 +90,9 @@ def translated(error: BaseException, store: str) -> Problem:
     text = str(error)
     code = _first(CODE.search(text))
     status = _first(STATUS.search(text))
+    for phrase, said, mend in PHRASES:
+        if phrase in text:
+            return _misconfigured(store, said, mend)
     if code in MEND:
         return _misconfigured(store, code, MEND[code])
     if code in FULL or status == "507":
@@ -76,7 +101,7 @@ def translated(error: BaseException, store: str) -> Problem:
         return NotFound(f"The store {store} has no such key.")
     if any(place in text for place in METADATA):
         return _misconfigured(store, "it has no credentials", CREDENTIALS)
-    if isinstance(error, UnauthenticatedError | PermissionDeniedError):
+    if isinstance(error, UnauthenticatedError | PermissionDeniedError) or status in ("401", "403"):
         return _misconfigured(store, f"it answers {status or 'no'}", CREDENTIALS)
     if isinstance(error, UnknownConfigurationKeyError | NotImplementedError):
         return _misconfigured(store, "it cannot do that", "correct its settings")

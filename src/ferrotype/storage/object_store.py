@@ -1,4 +1,4 @@
-"""Object stores: S3 and what speaks it, and Google Cloud Storage, through obstore.
+"""Object stores: S3 and what speaks it, Google Cloud Storage and Azure Blob Storage, through obstore.
 
 A picture is put in one request, or from `PART_BYTES` on in parts, and appears under its key only when the
 service has all of it. What then is there is held against the file before `put` returns: the service's own
@@ -21,16 +21,16 @@ import obstore
 from obstore.exceptions import BaseError
 
 from ferrotype.domain.problems import NotFound, Problem, StoreMisconfigured, StoreUnavailable
-from ferrotype.storage.base import LevelHealth, WrongBytes
-from ferrotype.storage.fingerprint import Fingerprint, fingerprint
+from ferrotype.storage.base import Entry, LevelHealth, WrongBytes
+from ferrotype.storage.fingerprint import Fingerprint, fingerprint, of_bytes
 from ferrotype.storage.keys import checked
 from ferrotype.storage.object_errors import RETRY_SECONDS, in_our_words, is_beyond, translated
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
-    from obstore.store import GCSStore, S3Store
+    from obstore.store import AzureStore, GCSStore, S3Store
 
-    Client = S3Store | GCSStore
+    Client = AzureStore | GCSStore | S3Store
 
 #: Read in one go, in bytes.
 CHUNK: Final = 256 * 1024
@@ -39,6 +39,8 @@ CHUNK: Final = 256 * 1024
 #: them.
 PART_BYTES: Final = 8 * 1024 * 1024
 PARTS_AT_ONCE: Final = 3
+#: Objects of a listing that are in memory at once.
+LISTED: Final = 1_000
 #: A key stands for one picture for ever.
 CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
 #: All of a look at the health takes no longer, in seconds.
@@ -83,17 +85,18 @@ class ObjectStore:
     async def put(self, key: str, source: Path, *, content_type: str, sha256: str) -> None:
         """See `Store`."""
         checked(key, self.name)
-        wanted = await asyncio.to_thread(fingerprint, source, self._part_bytes)
+        there = await self._head(key)  # first: while the store is out of reach nothing is hashed in vain
+        wanted, body = await asyncio.to_thread(_read, source, self._part_bytes)
         if wanted.sha256 != sha256:
             raise WrongBytes(f"{source} does not have the hash {sha256}")
-        if await self._holds(key, wanted):
+        if there is not None and await self._holds(key, wanted, *there):
             return
         try:
             with in_our_words(self.name):
-                await obstore.put_async(
+                taken = await obstore.put_async(
                     self._clients.writing,
                     key,
-                    source,
+                    body,
                     attributes={"Content-Type": content_type, "Cache-Control": CACHE_CONTROL},
                     chunk_size=self._part_bytes,
                     max_concurrency=PARTS_AT_ONCE,
@@ -101,7 +104,10 @@ class ObjectStore:
         except NotFound:  # nothing is looked for here but the place itself
             detail = f"The store {self.name} has no place for pictures: see {self._place}."
             raise StoreMisconfigured(detail, retry_after=RETRY_SECONDS) from None
-        if not await self._holds(key, wanted):
+        if wanted.matches(wanted.size, taken["e_tag"]):  # the hash of what the service took
+            return
+        there = await self._head(key)
+        if there is None or not await self._holds(key, wanted, *there):
             await self.delete(key)
             raise WrongBytes(f"What the store {self.name} got is not what it was sent.")
 
@@ -140,6 +146,15 @@ class ObjectStore:
         if missing:
             raise StoreUnavailable(f"The store {self.name} broke off {missing} bytes before the end.")
 
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """All the bytes of an object that somebody else put there, whose key we may not take. Raises as
+        `open` does."""
+        result = await self._get(key, 0, None)
+        assert result is not None  # no range, none beyond the end
+        with in_our_words(self.name):
+            async for data in result.stream(min_chunk_size=CHUNK):
+                yield bytes(data)
+
     async def size(self, key: str) -> int | None:
         """See `Store`."""
         found = await self._head(key)
@@ -150,6 +165,13 @@ class ObjectStore:
         checked(key, self.name)
         with suppress(NotFound), in_our_words(self.name):
             await obstore.delete_async(self._clients.writing, key)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """See `Store`."""
+        with in_our_words(self.name):
+            async for page in obstore.list(self._clients.writing, prefix or None, chunk_size=LISTED):
+                for each in page:
+                    yield Entry(each["path"], each["size"], each["last_modified"])
 
     async def close(self) -> None:
         """See `Store`; obstore has nothing to close."""
@@ -218,14 +240,21 @@ class ObjectStore:
             pass
         return None
 
-    async def _holds(self, key: str, wanted: Fingerprint) -> bool:
-        """Whether these bytes are under `key`, by the service's hash or by one of our own."""
-        found = await self._head(key)
-        if found is None or found[0] != wanted.size:
+    async def _holds(self, key: str, wanted: Fingerprint, size: int, etag: str | None) -> bool:
+        """Whether what is under `key` has these bytes, by the service's hash or by one of our own."""
+        if size != wanted.size:
             return False
-        if wanted.matches(*found):
+        if wanted.matches(size, etag):
             return True
         digest = hashlib.sha256()
         async for data in self.open(key):
             digest.update(data)
         return digest.hexdigest() == wanted.sha256
+
+
+def _read(source: Path, part_bytes: int) -> tuple[Fingerprint, bytes | Path]:
+    """What a file is, and what to send: the very bytes that were hashed, where they go in one piece."""
+    if source.stat().st_size > part_bytes:
+        return fingerprint(source, part_bytes), source
+    data = source.read_bytes()
+    return of_bytes(data), data

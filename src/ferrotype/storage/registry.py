@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from ferrotype.config import ConfigError, load, load_named
+from ferrotype.storage.azure_settings import AzureSettings
 from ferrotype.storage.base import Store
 from ferrotype.storage.cloudinary_settings import CloudinarySettings
 from ferrotype.storage.disk import DiskStore
@@ -35,11 +36,13 @@ S = TypeVar("S", bound=StoreSettings)
 
 @dataclass(frozen=True, slots=True)
 class StoreKind(Generic[S]):
-    """A kind of store: what it needs to know, and how one is made of (settings, name, bytes to leave free).
-    One that is `plain` can be configured by its own variables as well."""
+    """A kind of store: what it needs to know, how one is made of (settings, name, bytes to leave free), and
+    what is wrong with a table that does not say enough. One that is `plain` can be configured by its own
+    variables as well."""
 
     settings: type[S]
     make: Callable[[S, str, int], Store]
+    lacks: str
     plain: bool = True
 
 
@@ -95,6 +98,12 @@ def _gcs(settings: GcsSettings, name: str, _min_free: int) -> Store:
     return gcs(settings, name)
 
 
+def _azure(settings: AzureSettings, name: str, _min_free: int) -> Store:
+    from ferrotype.storage.object_clients import azure
+
+    return azure(settings, name)
+
+
 def _cloudinary(settings: CloudinarySettings, name: str, _min_free: int) -> Store:
     from ferrotype.storage.cloudinary import CloudinaryStore
 
@@ -110,10 +119,11 @@ def _disk(settings: DiskStoreSettings, name: str, min_free: int) -> Store:
 
 
 STORE_KINDS: Final[Mapping[str, StoreKind[Any]]] = {
-    "s3": StoreKind(S3Settings, _s3),
-    "gcs": StoreKind(GcsSettings, _gcs),
-    "cloudinary": StoreKind(CloudinarySettings, _cloudinary),
-    DISK: StoreKind(DiskStoreSettings, _disk, plain=False),
+    "s3": StoreKind(S3Settings, _s3, "its bucket is missing"),
+    "gcs": StoreKind(GcsSettings, _gcs, "its bucket is missing"),
+    "azure": StoreKind(AzureSettings, _azure, "its container is missing"),
+    "cloudinary": StoreKind(CloudinarySettings, _cloudinary, "its cloud name, API key or secret is missing"),
+    DISK: StoreKind(DiskStoreSettings, _disk, "its path is missing", plain=False),
 }
 
 
@@ -133,7 +143,7 @@ def load_stores(
     for name, (kind, settings) in load_named("stores", "kind", kinds, env, toml).items():
         assert isinstance(settings, StoreSettings)
         if not settings.configured:
-            raise ConfigError(f"[stores.{name}] in the configuration file: {NEEDS[kind]}.")
+            raise ConfigError(f"[stores.{name}] in the configuration file: {STORE_KINDS[kind].lacks}.")
         found[name] = ConfiguredStore(name, kind, settings)
     for name, each in STORE_KINDS.items():
         if each.plain:
@@ -141,14 +151,6 @@ def load_stores(
             if settings.configured:
                 found[name] = ConfiguredStore(name, name, settings)
     return StorePlan(found, _written(storage.stores, found))
-
-
-NEEDS: Final = {
-    "s3": "its bucket is missing",
-    "gcs": "its bucket is missing",
-    "cloudinary": "its cloud name, API key or secret is missing",
-    DISK: "its path is missing",
-}
 
 
 def _written(named: tuple[str, ...], configured: Mapping[str, ConfiguredStore]) -> tuple[str, ...]:

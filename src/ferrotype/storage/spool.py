@@ -76,6 +76,17 @@ class Spool:
         path = self._path(asset_id)
         return path if path.exists() else None
 
+    def link(self, asset_id: str) -> Path | None:
+        """Another name of the complete file, which stays when the file is removed; the caller unlinks it, and
+        a crash leaves it to `recover`. None where there is no such file, or no such thing as a link."""
+        path = self._path(asset_id)
+        name = path.with_name(f"{asset_id}.{secrets.token_hex(4)}{PART_SUFFIX}")
+        try:
+            os.link(path, name)
+        except OSError:
+            return None
+        return name
+
     async def write(self, asset_id: str, data: bytes) -> Path:
         """Keep bytes that are here already; durable once this returns. Doing it twice is harmless.
 
@@ -194,6 +205,10 @@ class Part:
     async def read(self) -> bytes:
         """Everything written so far."""
         return await asyncio.to_thread(os.pread, self._fd, self.size, 0)
+
+    async def sync(self) -> None:
+        """Durable as far as it is written once this returns."""
+        await self._spool._in_thread(lambda: os.fsync(self._fd))
 
     async def commit(self) -> Path:
         """Make it the complete file; durable once this returns."""

@@ -15,59 +15,24 @@ from ferrotype.storage.keys import DEFAULT_TEMPLATE, KeyTemplate
 MAX_PRESIGNED: Final = 7 * 24 * 3600
 
 
-def _keys(env: str) -> Any:
-    return setting(
-        DEFAULT_TEMPLATE,
-        "How keys are made, of {account}, {yyyy}, {mm}, {dd}, {asset_id}, {secret} and {ext}. Without"
-        " {secret}, digits that nobody can guess, who knows a picture's URL here knows its key in the store."
-        " Keys that are in use stay as they are.",
-        env=env,
-    )
-
-
-def _public_url(env: str) -> Any:
+def _public_url() -> Any:
     return setting(
         None,
         "URL under which everybody can load what is in the store, a CDN's or the bucket's own: answers lead"
         " there.",
-        env=env,
         secret=True,  # a wrong one is not repeated: there may be a password in it
     )
-
-
-def _presigned(env: str) -> Any:
-    return setting(
-        False, "Whether answers lead to signed URLs of the store, where it has no public URL.", env=env
-    )
-
-
-def _presigned_seconds(env: str) -> Any:
-    return setting(3600, "Seconds that a signed URL is good for.", env=env, ge=60, le=MAX_PRESIGNED)
-
-
-def _timeout(env: str) -> Any:
-    return setting(
-        60.0,
-        "Seconds that a request to the store may take, one of the parts of a large picture included; reading"
-        " may take longer, as long as bytes come.",
-        env=env,
-        gt=0,
-        le=600,
-    )
-
-
-def _endpoint(env: str, description: str) -> Any:
-    return setting(None, description, env=env, secret=True)
-
-
-def _ca_file(env: str) -> Any:
-    return setting(None, "PEM file of an own certificate authority.", env=env)
 
 
 class StoreSettings(Settings):
     """Base of every store's settings."""
 
-    key_template: str = DEFAULT_TEMPLATE
+    key_template: str = setting(
+        DEFAULT_TEMPLATE,
+        "How keys are made, of {account}, {yyyy}, {mm}, {dd}, {asset_id}, {secret} and {ext}. Without"
+        " {secret}, digits that nobody can guess, who knows a picture's URL here knows its key in the store."
+        " Keys that are in use stay as they are.",
+    )
 
     @property
     def configured(self) -> bool:
@@ -87,8 +52,7 @@ class DiskStoreSettings(StoreSettings):
     area: ClassVar[str] = "disk"
 
     path: Path | None = setting(None, "The folder; it is made where there is none.")
-    key_template: str = _keys("")
-    public_url: str | None = _public_url("")
+    public_url: str | None = _public_url()
 
     @property
     def configured(self) -> bool:
@@ -101,14 +65,22 @@ class DiskStoreSettings(StoreSettings):
 
 
 class ObjectSettings(StoreSettings):
-    """What all object stores have."""
+    """What all object stores have. A kind tells with `endpoint` what it stands for there."""
 
-    endpoint: str | None = None
-    public_url: str | None = None
-    presigned: bool = False
-    presigned_seconds: int = 3600
-    timeout: float = 60.0
-    ca_file: str | None = None
+    endpoint: str | None = setting(None, "Address of the service.", secret=True)
+    public_url: str | None = _public_url()
+    presigned: bool = setting(
+        False, "Whether answers lead to signed URLs of the store, where it has no public URL."
+    )
+    presigned_seconds: int = setting(3600, "Seconds that a signed URL is good for.", ge=60, le=MAX_PRESIGNED)
+    timeout: float = setting(
+        60.0,
+        "Seconds that a request to the store may take, one of the parts of a large picture included; reading"
+        " may take longer, as long as bytes come.",
+        gt=0,
+        le=600,
+    )
+    ca_file: str | None = setting(None, "PEM file of an own certificate authority.")
 
     @field_validator("endpoint", "public_url")
     @classmethod
@@ -120,10 +92,11 @@ class S3Settings(ObjectSettings):
     """S3, and everything that speaks it: Cloudflare R2, MinIO, SeaweedFS, ..."""
 
     area: ClassVar[str] = "s3"
+    prefix: ClassVar[str] = "FERROTYPE_S3_"
 
-    bucket: str | None = setting(None, "Name of the bucket; it must be there.", env="FERROTYPE_S3_BUCKET")
-    endpoint: str | None = _endpoint(
-        "FERROTYPE_S3_ENDPOINT", "Address of the service; that of AWS in the region when not set."
+    bucket: str | None = setting(None, "Name of the bucket; it must be there.")
+    endpoint: str | None = setting(
+        None, "Address of the service; that of AWS in the region when not set.", secret=True
     )
     region: str | None = setting(
         None, "The bucket's region; `auto` for R2, nearly always `us-east-1` elsewhere.", env="AWS_REGION"
@@ -144,14 +117,7 @@ class S3Settings(ObjectSettings):
         None,
         "Whether the bucket stands in the path, not in the host name; when not set it does where an endpoint"
         " is given.",
-        env="FERROTYPE_S3_PATH_STYLE",
     )
-    key_template: str = _keys("FERROTYPE_S3_KEY_TEMPLATE")
-    public_url: str | None = _public_url("FERROTYPE_S3_PUBLIC_URL")
-    presigned: bool = _presigned("FERROTYPE_S3_PRESIGNED")
-    presigned_seconds: int = _presigned_seconds("FERROTYPE_S3_PRESIGNED_SECONDS")
-    timeout: float = _timeout("FERROTYPE_S3_TIMEOUT")
-    ca_file: str | None = _ca_file("FERROTYPE_S3_CA_FILE")
 
     @property
     def configured(self) -> bool:
@@ -168,12 +134,12 @@ class GcsSettings(ObjectSettings):
     """Google Cloud Storage; a bucket of Firebase Storage is one of these."""
 
     area: ClassVar[str] = "gcs"
+    prefix: ClassVar[str] = "FERROTYPE_GCS_"
 
     bucket: str | None = setting(
         None,
         "Name of the bucket; it must be there. Firebase's are called `PROJECT.firebasestorage.app` or"
         " `PROJECT.appspot.com`.",
-        env="FERROTYPE_GCS_BUCKET",
     )
     service_account_key: str | None = setting(
         None, "JSON key of a service account, its text.", env="GOOGLE_SERVICE_ACCOUNT_KEY", secret=True
@@ -184,18 +150,8 @@ class GcsSettings(ObjectSettings):
         " application default credentials are tried: those of gcloud, and the machine's.",
         env="GOOGLE_APPLICATION_CREDENTIALS",
     )
-    anonymous: bool = setting(
-        False, "Whether requests carry no credentials, as emulators want it.", env="FERROTYPE_GCS_ANONYMOUS"
-    )
-    endpoint: str | None = _endpoint(
-        "FERROTYPE_GCS_ENDPOINT", "Address of an emulator; Google's when not set."
-    )
-    key_template: str = _keys("FERROTYPE_GCS_KEY_TEMPLATE")
-    public_url: str | None = _public_url("FERROTYPE_GCS_PUBLIC_URL")
-    presigned: bool = _presigned("FERROTYPE_GCS_PRESIGNED")
-    presigned_seconds: int = _presigned_seconds("FERROTYPE_GCS_PRESIGNED_SECONDS")
-    timeout: float = _timeout("FERROTYPE_GCS_TIMEOUT")
-    ca_file: str | None = _ca_file("FERROTYPE_GCS_CA_FILE")
+    anonymous: bool = setting(False, "Whether requests carry no credentials, as emulators want it.")
+    endpoint: str | None = setting(None, "Address of an emulator; Google's when not set.", secret=True)
 
     @property
     def configured(self) -> bool:

@@ -18,10 +18,11 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
@@ -148,6 +149,12 @@ class DiskVariants:
             await self._in_thread(self._forget, self._folder(asset_id))
         except OSError as error:
             raise NotForgotten(f"The variant store: {error}") from error
+
+    async def folders(self) -> AsyncIterator[tuple[str, int, datetime]]:
+        """The assets that have variants here, each with their bytes and when one was last read."""
+        for branch in await self._in_thread(self._branches):
+            for found in await self._in_thread(self._assets, branch):
+                yield found
 
     async def evict(self) -> None:
         """See `VariantStore`."""
@@ -296,6 +303,19 @@ class DiskVariants:
     def _branches(self) -> list[Path]:
         """The uppermost folders: each holds a 256th of the assets."""
         return [Path(entry) for entry in _entries(self._root) if not entry.name.startswith(".")]
+
+    def _assets(self, branch: Path) -> list[tuple[str, int, datetime]]:
+        found = []
+        for middle in _entries(branch):
+            for asset in _entries(middle):
+                stats = []
+                for entry in _entries(asset) if is_id(asset.name) else ():
+                    with suppress(FileNotFoundError):
+                        stats.append(entry.stat(follow_symlinks=False))
+                if stats:
+                    newest = datetime.fromtimestamp(max(each.st_mtime for each in stats), UTC)
+                    found.append((asset.name, sum(each.st_size for each in stats), newest))
+        return found
 
     def _count(self, branch: Path, clean: bool) -> Counter[int]:
         ages: Counter[int] = Counter()

@@ -97,6 +97,24 @@ told["small chunks"] = error_of(
     cloudinary.uploader.upload_large, LARGE, resource_type="image", chunk_size=1_000_000
 )
 
+for number in range(3):
+    cloudinary.uploader.upload(
+        PICTURE, public_id=f"list/{number}", tags=["one", "two"], context={"alt": "A fox | a hare", "n": "1"}
+    )
+wanted = {"type": "upload", "prefix": "list/", "max_results": 2, "tags": True, "context": True}
+first = cloudinary.api.resources(**wanted)
+second = cloudinary.api.resources(**wanted, next_cursor=first["next_cursor"])
+listed = [*first["resources"], *second["resources"]]
+told["listed"] = {
+    "pages": [len(first["resources"]), len(second["resources"]), "next_cursor" in second],
+    "names": sorted(each["public_id"] for each in listed),
+    "facts": [listed[0][name] for name in ("bytes", "format", "tags", "context")],
+    "by url": urllib.request.urlopen(listed[0]["secure_url"], timeout=20).read() == data,
+    "remaining": first.rate_limit_remaining is not None,
+    "bare": sorted(set(cloudinary.api.resources(max_results=500)["resources"][0]) & {"tags", "context"}),
+    "all": len(cloudinary.api.resources(max_results=500)["resources"]),
+}
+
 told["destroyed"] = [
     cloudinary.uploader.destroy("a/b/picture")["result"],
     cloudinary.uploader.destroy("a/b/picture", invalidate=False)["result"],
@@ -105,6 +123,8 @@ told["still cached"] = delivered("a/b/picture") == data
 cloudinary.uploader.destroy("a/b/picture", invalidate=True)
 told["gone"] = delivered("a/b/picture")
 told["errors"] = {
+    "cursor": error_of(cloudinary.api.resources, next_cursor="nothing"),
+    "too many": error_of(cloudinary.api.resources, max_results=501),
     "resource": error_of(cloudinary.api.resource, "a/b/picture"),
     "secret": error_of(cloudinary.uploader.upload, PICTURE, api_secret="wrong")[0],
     "admin": error_of(cloudinary.api.ping, api_secret="wrong"),

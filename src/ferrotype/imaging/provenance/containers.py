@@ -5,6 +5,8 @@ Only metadata is looked at: the pixels are one opaque part, so nothing here can 
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -13,7 +15,7 @@ from typing import Final
 
 from ferrotype.imaging.sniff import HEAD, ImageType
 from ferrotype.imaging.structure import JPEG_BARE, JPEG_SCAN
-from ferrotype.imaging.vips import damaged, kind_of
+from ferrotype.imaging.vips import Source, damaged, kind_of
 
 PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 JPEG_START: Final = b"\xff\xd8"
@@ -33,6 +35,9 @@ JUMBF, JUMBF_C2PA = b"JP", b"jumdc2pa"
 #: C2PA specification, embedding manifests: the `uuid` box of ISO base media files.
 C2PA_UUID: Final = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 C2PA_GIF: Final = b"\x21\xff\x0bC2PA_GIF"
+#: Of an application extension: before its first sub-block.
+GIF_EXTENSION_HEAD: Final = 14
+MANIFEST_CHUNKS: Final = {"pngload": b"caBX", "webpload": b"C2PA"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,71 @@ class Part:
         return self.name[0] if self.name else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a part lies, in bytes from the beginning of the file: all of it from `start` to `stop`, its body
+    of `length` bytes at `at`."""
+
+    name: bytes
+    start: int
+    stop: int
+    at: int
+    length: int
+
+
+class Reader:
+    """Random access to a picture's bytes, wherever they are. Close it in the end."""
+
+    def __init__(self, source: Source) -> None:
+        """Raises OSError when a file cannot be opened."""
+        self._data, self._file = b"", None
+        if isinstance(source, bytes):
+            self._data, self.size = source, len(source)
+        else:
+            self._file = source.open("rb", buffering=0)
+            self.size = os.fstat(self._file.fileno()).st_size
+
+    def read(self, at: int, count: int) -> bytes:
+        """So many bytes, fewer at the end. Raises OSError."""
+        if self._file is None:
+            return self._data[at : at + count]
+        return os.pread(self._file.fileno(), count, at)
+
+    def body(self, span: Span) -> Part:
+        """The part with its bytes. Raises OSError, also when the file has become shorter."""
+        body = self.read(span.at, span.length)
+        if len(body) < span.length:
+            raise OSError(errno.EIO, "it has become shorter")
+        return Part(span.name, body)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def spans(reader: Reader) -> tuple[ImageType, list[Span]]:
+    """The type, and where the parts are; none for a type other than JPEG, PNG and WebP.
+
+    Raises UnsupportedMedia for no picture, InvalidField (`image`) when the file is damaged.
+    """
+    kind = kind_of(reader.read(0, HEAD))
+    walk = WALKERS.get(kind.loader or "")
+    if walk is None:
+        return kind, []
+    try:
+        return kind, walk(reader)
+    except (IndexError, struct.error, ValueError):
+        raise damaged(kind) from None
+
+
 def split(data: bytes) -> tuple[ImageType, list[Part]]:
     """The type and the parts; none for a type other than JPEG, PNG and WebP.
 
     Raises UnsupportedMedia for no picture, InvalidField (`image`) when the file is damaged.
     """
-    kind = kind_of(data[:HEAD])
-    reader = READERS.get(kind.loader or "")
-    if reader is None:
-        return kind, []
-    try:
-        return kind, reader(data)
-    except (IndexError, struct.error, ValueError):
-        raise damaged(kind) from None
+    reader = Reader(data)
+    kind, found = spans(reader)
+    return kind, [reader.body(span) for span in found]
 
 
 def join(kind: ImageType, parts: Iterable[Part]) -> bytes:
@@ -68,26 +125,47 @@ def join(kind: ImageType, parts: Iterable[Part]) -> bytes:
     return WRITERS[kind.loader or ""](parts)
 
 
-def has_manifest(data: bytes) -> bool:
+def has_manifest(source: Source) -> bool:
     """Whether a C2PA manifest is in the file; nothing is said about its worth. AVIF and GIF too.
 
-    Raises UnsupportedMedia for no picture, InvalidField (`image`) when the file is damaged.
+    Raises as `manifest_bytes` does.
     """
-    kind, parts = split(data)
-    if kind.loader == "heifload":
-        return _has_box(data, C2PA_UUID)
-    if kind.loader == "gifload":
-        return C2PA_GIF in data
-    if kind.loader == "jpegload":  # a long one goes on in further segments that do not say whose they are
-        return any(is_manifest(kind, part) and JUMBF_C2PA in part.body for part in parts)
-    return any(is_manifest(kind, part) for part in parts)
+    return manifest_bytes(source) > 0
+
+
+def manifest_bytes(source: Source) -> int:
+    """How many bytes of the file are a C2PA manifest, 0 without one.
+
+    Raises UnsupportedMedia for no picture, InvalidField (`image`) when the file is damaged, OSError when it
+    cannot be read.
+    """
+    reader = Reader(source)
+    try:
+        kind, found = spans(reader)
+        if kind.loader == "heifload":
+            return _box_bytes(reader, C2PA_UUID)
+        if kind.loader == "gifload":
+            return _extension_bytes(reader.read(0, reader.size))
+        return _manifest_bytes(reader, kind, found)
+    finally:
+        reader.close()
+
+
+def _manifest_bytes(reader: Reader, kind: ImageType, found: list[Span]) -> int:
+    if kind.loader != "jpegload":
+        name = MANIFEST_CHUNKS.get(kind.loader or "")
+        return sum(span.stop - span.start for span in found if span.name == name)
+    boxes = [reader.body(span) for span in found if span.name == bytes([JPEG_APP11])]
+    boxes = [part for part in boxes if is_manifest(kind, part)]
+    # A long one goes on in further segments that do not say whose they are.
+    return sum(len(part.body) for part in boxes) if any(JUMBF_C2PA in part.body for part in boxes) else 0
 
 
 def is_manifest(kind: ImageType, part: Part) -> bool:
     """Whether it is a part, or a piece, of a C2PA manifest."""
     if kind.loader == "jpegload":
         return part.marker == JPEG_APP11 and part.body.startswith(JUMBF)
-    return part.name == (b"caBX" if kind.loader == "pngload" else b"C2PA")
+    return part.name == MANIFEST_CHUNKS.get(kind.loader or "")
 
 
 def png_text(part: Part) -> tuple[str, bytes] | None:
@@ -105,99 +183,125 @@ def png_text(part: Part) -> tuple[str, bytes] | None:
     return keyword.decode("latin-1"), zlib.decompressobj().decompress(text, MAX_TEXT) if compressed else text
 
 
-def _has_box(data: bytes, uuid: bytes) -> bool:
+def _box_bytes(reader: Reader, uuid: bytes) -> int:
     at = 0
-    while at + 24 <= len(data):
-        size, name = struct.unpack_from(">I4s", data, at)
+    while at + 24 <= reader.size:
+        box = reader.read(at, 32)
+        size, name = struct.unpack_from(">I4s", box)
         head = 8
-        if size == 1:
-            (size,), head = struct.unpack_from(">Q", data, at + 8), 16
-        if name == b"uuid" and data[at + head : at + head + 16] == uuid:
-            return True
+        if size == 1 and len(box) == 32:
+            (size,), head = struct.unpack_from(">Q", box, 8), 16
+        if name == b"uuid" and box[head : head + 16] == uuid:
+            return int(size) or reader.size - at
         if size < head:  # 0 is to the end of the file
-            return False
+            return 0
         at += size
-    return False
+    return 0
 
 
-def _read_jpeg(data: bytes) -> list[Part]:
+def _extension_bytes(data: bytes) -> int:
+    """An application extension of GIF with its sub-blocks, up to the empty one."""
+    start = data.find(C2PA_GIF)
+    if start < 0:
+        return 0
+    at = start + GIF_EXTENSION_HEAD
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    return at + 1 - start
+
+
+def _walk_jpeg(reader: Reader) -> list[Span]:
     """The segments before the first scan; the scans are the tail."""
-    parts, at = [], len(JPEG_START)
-    while data[at + 1] != JPEG_SCAN:
-        if data[at] != 0xFF:
+    found, at = [], len(JPEG_START)
+    while (head := reader.read(at, 4))[1] != JPEG_SCAN:
+        if head[0] != 0xFF:
             raise ValueError("no marker")
-        marker = data[at + 1]
+        marker = head[1]
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker in JPEG_BARE:  # it means nothing here, and decoders step over it
             at += 2
         else:
-            (length,) = struct.unpack_from(">H", data, at + 2)
-            if length < 2 or at + 2 + length > len(data):
+            (length,) = struct.unpack_from(">H", head, 2)
+            stop = at + 2 + length
+            if length < 2 or stop > reader.size:
                 raise ValueError("a segment is cut short")
-            parts.append(Part(bytes([marker]), data[at + 4 : at + 2 + length]))
-            at += 2 + length
-    return [*parts, Part(b"", data[at:])]
+            found.append(Span(bytes([marker]), at, stop, at + 4, length - 2))
+            at = stop
+    return [*found, _tail(reader, at)]
+
+
+def _walk_png(reader: Reader) -> list[Span]:
+    found: list[Span] = []
+    at = len(PNG_MAGIC)
+    while not found or found[-1].name != b"IEND":
+        length, name = struct.unpack(">I4s", reader.read(at, 8))
+        stop = at + 12 + length
+        if stop > reader.size:
+            raise ValueError("a chunk is cut short")
+        found.append(Span(name, at, stop, at + 8, length))
+        at = stop
+    if sum(span.name in PNG_TEXTS for span in found) > MAX_TEXTS:
+        raise ValueError("too many texts")
+    return [*found, _tail(reader, at)]
+
+
+def _walk_webp(reader: Reader) -> list[Span]:
+    (size,) = struct.unpack("<I", reader.read(4, 4))
+    found, at, end = [], 12, 8 + size
+    if end > reader.size:
+        raise ValueError("the file is cut short")
+    while at + 8 <= end:
+        name, length = struct.unpack("<4sI", reader.read(at, 8))
+        if at + 8 + length > end:
+            raise ValueError("a chunk is cut short")
+        stop = at + 8 + length + length % 2
+        found.append(Span(name, at, stop, at + 8, length))
+        at = stop
+    return [*found, _tail(reader, max(at, end))]
+
+
+def _tail(reader: Reader, at: int) -> Span:
+    return Span(b"", at, reader.size, at, max(0, reader.size - at))
+
+
+def encoded(kind: ImageType, part: Part) -> bytes:
+    """The part as it stands in a file of that type."""
+    return PART_WRITERS[kind.loader or ""](part) if part.name else part.body
+
+
+def _jpeg_segment(part: Part) -> bytes:
+    return b"\xff" + part.name + struct.pack(">H", len(part.body) + 2) + part.body
+
+
+def _png_chunk(part: Part) -> bytes:
+    checksum = zlib.crc32(part.body, zlib.crc32(part.name))
+    return struct.pack(">I4s", len(part.body), part.name) + part.body + struct.pack(">I", checksum)
+
+
+def _webp_chunk(part: Part) -> bytes:
+    return struct.pack("<4sI", part.name, len(part.body)) + part.body + b"\0" * (len(part.body) % 2)
 
 
 def _write_jpeg(parts: Iterable[Part]) -> bytes:
-    return JPEG_START + b"".join(
-        b"\xff" + part.name + struct.pack(">H", len(part.body) + 2) + part.body if part.name else part.body
-        for part in parts
-    )
-
-
-def _read_png(data: bytes) -> list[Part]:
-    parts: list[Part] = []
-    at = len(PNG_MAGIC)
-    while not parts or parts[-1].name != b"IEND":
-        length, name = struct.unpack_from(">I4s", data, at)
-        if at + 12 + length > len(data):
-            raise ValueError("a chunk is cut short")
-        parts.append(Part(name, data[at + 8 : at + 8 + length]))
-        at += 12 + length
-    if sum(part.name in PNG_TEXTS for part in parts) > MAX_TEXTS:
-        raise ValueError("too many texts")
-    return [*parts, Part(b"", data[at:])]
+    return JPEG_START + b"".join(_jpeg_segment(part) if part.name else part.body for part in parts)
 
 
 def _write_png(parts: Iterable[Part]) -> bytes:
-    return PNG_MAGIC + b"".join(
-        struct.pack(">I4s", len(part.body), part.name)
-        + part.body
-        + struct.pack(">I", zlib.crc32(part.body, zlib.crc32(part.name)))
-        if part.name
-        else part.body
-        for part in parts
-    )
-
-
-def _read_webp(data: bytes) -> list[Part]:
-    (size,) = struct.unpack_from("<I", data, 4)
-    parts, at, end = [], 12, 8 + size
-    if end > len(data):
-        raise ValueError("the file is cut short")
-    while at + 8 <= end:
-        name, length = struct.unpack_from("<4sI", data, at)
-        if at + 8 + length > end:
-            raise ValueError("a chunk is cut short")
-        parts.append(Part(name, data[at + 8 : at + 8 + length]))
-        at += 8 + length + length % 2
-    return [*parts, Part(b"", data[max(at, end) :])]
+    return PNG_MAGIC + b"".join(_png_chunk(part) if part.name else part.body for part in parts)
 
 
 def _write_webp(parts: Iterable[Part]) -> bytes:
     chunks, tail = [], b""
     for part in parts:
         if part.name:
-            chunks.append(
-                struct.pack("<4sI", part.name, len(part.body)) + part.body + b"\0" * (len(part.body) % 2)
-            )
+            chunks.append(_webp_chunk(part))
         else:
             tail = part.body
     body = b"WEBP" + b"".join(chunks)
     return b"RIFF" + struct.pack("<I", len(body)) + body + tail
 
 
-READERS: Final = {"jpegload": _read_jpeg, "pngload": _read_png, "webpload": _read_webp}
+WALKERS: Final = {"jpegload": _walk_jpeg, "pngload": _walk_png, "webpload": _walk_webp}
 WRITERS: Final = {"jpegload": _write_jpeg, "pngload": _write_png, "webpload": _write_webp}
+PART_WRITERS: Final = {"jpegload": _jpeg_segment, "pngload": _png_chunk, "webpload": _webp_chunk}

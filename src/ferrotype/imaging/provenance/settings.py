@@ -10,7 +10,7 @@ from ferrotype.config import Settings, setting
 
 
 class ProvenanceSettings(Settings):
-    """C2PA manifests, and prompts in the metadata."""
+    """C2PA manifests, and prompts and workflows in the metadata."""
 
     area: ClassVar[str] = "provenance"
 
@@ -27,6 +27,17 @@ class ProvenanceSettings(Settings):
         None,
         "Time-stamp authority (RFC 3161) that is asked for every manifest; without one a manifest is good for"
         " as long as its certificate.",
+    )
+    c2pa_max_past_bytes: int = setting(
+        65_536,
+        "Largest manifest of the original, or of the picture that was edited, that comes along whole into"
+        " every variant, in bytes; a larger one is referred to.",
+        ge=0,
+    )
+    keep_workflows: bool = setting(
+        False,
+        "Deliver originals with the workflows and prompts that ComfyUI and its like write into their files,"
+        " to everybody who loads them; without this they are taken out.",
     )
     embed_prompts: bool = setting(
         False, "Write the prompt into the metadata of variants and downloads, where anybody can read it."

@@ -17,21 +17,31 @@ import struct
 import zlib
 from typing import Final
 
+from ferrotype.domain.problems import InvalidField
 from ferrotype.imaging.provenance.containers import (
     EXIF_HEADER,
     JPEG_APP1,
     JPEG_COMMENT,
+    JPEG_START,
+    PNG_MAGIC,
+    PNG_TEXTS,
     PNG_XMP_KEYWORD,
     XMP_EXTENSION,
     XMP_HEADER,
     Part,
+    Reader,
+    Span,
     is_manifest,
     join,
     png_text,
+    spans,
     split,
 )
 from ferrotype.imaging.provenance.exif import without
 from ferrotype.imaging.provenance.xmp import VP8X_EXIF, VP8X_XMP
+from ferrotype.imaging.sniff import HEAD, ImageType, sniff
+from ferrotype.imaging.structure import JPEG_SCAN
+from ferrotype.imaging.vips import Source
 
 #: PNG keywords, in small letters.
 KEYWORDS: Final = frozenset(
@@ -49,6 +59,12 @@ XMP: Final = re.compile(
 )
 #: In every node of ComfyUI's own form of a graph.
 NODE: Final = b"class_type"
+#: Where a workflow may stand.
+TELLING: Final = {
+    "jpegload": frozenset({bytes([JPEG_APP1]), bytes([JPEG_COMMENT])}),
+    "pngload": frozenset({b"comf", b"eXIf", *PNG_TEXTS}),
+    "webpload": frozenset({b"EXIF", b"XMP "}),
+}
 
 
 def stripped(data: bytes) -> bytes:
@@ -67,6 +83,111 @@ def stripped(data: bytes) -> bytes:
         return data
     kept = [part for part in kept if not is_manifest(kind, part)]
     return join(kind, _flagged(kept) if kind.loader == "webpload" else kept)
+
+
+def tells(source: Source) -> bool:
+    """Whether there is anything to be taken out. Only metadata is read of the file; all of it where it is too
+    damaged for that.
+
+    Raises UnsupportedMedia for no picture, OSError when the file cannot be read.
+    """
+    reader = Reader(source)
+    try:
+        kind, found = spans(reader)
+        return any(_is_told(reader, kind, span) for span in found)
+    except InvalidField:
+        return _is_suspect(reader.read(0, reader.size))
+    finally:
+        reader.close()
+
+
+def cleaned(data: bytes) -> bytes:
+    """`stripped`, and the same bytes also for a file that is too damaged to be taken apart, as long as
+    nothing in it looks like a workflow.
+
+    Raises UnsupportedMedia for no picture, InvalidField (`image`) for a damaged one that may tell something.
+    """
+    try:
+        return stripped(data)
+    except InvalidField:
+        if _is_suspect(data):
+            raise
+        return data
+
+
+def passes(head: bytes) -> bool | None:
+    """Whether a picture that begins so may be passed on while the rest of it still arrives: what tells of its
+    making stands in front of the pixels, and nothing does. None when more of it is needed to say so; False
+    also where metadata may come behind the pixels.
+    """
+    kind = sniff(head)
+    if kind is None:
+        return True if len(head) >= HEAD else None
+    walk = HEADS.get(kind.loader or "")
+    if walk is None:
+        return True
+    try:
+        return walk(Reader(head), kind)
+    except (IndexError, struct.error):
+        return None
+
+
+def _passes_jpeg(reader: Reader, kind: ImageType) -> bool:
+    at = len(JPEG_START)
+    while (head := reader.read(at, 4))[1] != JPEG_SCAN:
+        if head[0] != 0xFF:
+            return False
+        (length,) = struct.unpack_from(">H", head, 2)
+        if _tells_ahead(reader, kind, Span(head[1:2], at, at + 2 + length, at + 4, length - 2)):
+            return False
+        at += 2 + length
+    return True
+
+
+def _passes_png(reader: Reader, kind: ImageType) -> bool:
+    at = len(PNG_MAGIC)
+    while True:
+        length, name = struct.unpack(">I4s", reader.read(at, 8))
+        if name == b"IDAT":
+            return not kind.animated  # ComfyUI tells of those between the pixels
+        if _tells_ahead(reader, kind, Span(name, at, at + 12 + length, at + 8, length)):
+            return False
+        at += 12 + length
+
+
+def _passes_webp(reader: Reader, kind: ImageType) -> bool:
+    name, _, flags = struct.unpack("<4sIB", reader.read(12, 9))
+    return name != b"VP8X" or not flags & (VP8X_EXIF | VP8X_XMP)
+
+
+def _tells_ahead(reader: Reader, kind: ImageType, span: Span) -> bool:
+    """Raises IndexError where not all of it is there."""
+    if span.name in TELLING[kind.loader or ""] and span.at + span.length > reader.size:
+        raise IndexError("more is needed")
+    return _is_told(reader, kind, span)
+
+
+def _is_told(reader: Reader, kind: ImageType, span: Span) -> bool:
+    if span.name not in TELLING.get(kind.loader or "", ()):
+        return False
+    part = reader.body(span)
+    return CLEAN[kind.loader or ""](part) != part
+
+
+def tells_text(field: bytes) -> bool:
+    """Whether a piece of metadata of any format (EXIF, XMP, a comment) is, or has in it, a workflow or a
+    prompt."""
+    if XMP.search(field) or NODE in field or _tells(field.decode(errors="replace").strip("\0")):
+        return True
+    exif = field.removeprefix(EXIF_HEADER)
+    try:
+        return without(exif, _tells) != exif
+    except (ValueError, struct.error):
+        return False
+
+
+def _is_suspect(data: bytes) -> bool:
+    return XMP.search(data) is not None
 
 
 def _tells(text: str) -> bool:
@@ -132,4 +253,5 @@ def _flagged(parts: list[Part]) -> list[Part]:
     ]
 
 
+HEADS: Final = {"jpegload": _passes_jpeg, "pngload": _passes_png, "webpload": _passes_webp}
 CLEAN: Final = {"jpegload": _jpeg, "pngload": _png, "webpload": _webp}

@@ -47,6 +47,7 @@ class Asset:
     asset_folder: str
     eager: list[str]
     original_filename: str
+    context: dict[str, str] = field(default_factory=dict)
     asset_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @property

@@ -14,6 +14,7 @@ from ferrotype.domain.clock import Clock, SystemClock
 from ferrotype.sim.cloudinary.delivery import Delivery
 from ferrotype.sim.cloudinary.errors import Refusal
 from ferrotype.sim.cloudinary.library import Library
+from ferrotype.sim.cloudinary.listing import listed, listing
 from ferrotype.sim.cloudinary.script import CloudinaryScript
 from ferrotype.sim.cloudinary.uploads import UploadApi
 from ferrotype.sim.hosted import HostedSim
@@ -49,6 +50,8 @@ class CloudinarySim(HostedSim):
             web.post(f"/v1_1/{{cloud}}/{kinds}/upload", self._guarded(self._upload)),
             web.post(f"/v1_1/{{cloud}}/{kinds}/destroy", self._guarded(self._destroy)),
             web.get("/v1_1/{cloud}/ping", self._guarded(self._ping)),
+            web.get(f"/v1_1/{{cloud}}/resources/{kinds}", self._guarded(self._resources)),
+            web.get(f"/v1_1/{{cloud}}/resources/{kinds}/{{type}}", self._guarded(self._resources)),
             web.get(
                 f"/v1_1/{{cloud}}/resources/{kinds}/{{type}}/{{public_id:.+}}", self._guarded(self._resource)
             ),
@@ -103,6 +106,16 @@ class CloudinarySim(HostedSim):
         if asset is None:
             raise Refusal(f"Resource not found - {info['public_id']}", 404, headers)
         return web.json_response(asset.to_json(self.base, self.script.secret), headers=headers)
+
+    async def _resources(self, request: web.Request) -> web.Response:
+        headers, info = self._admitted(request), request.match_info
+        page = listing(self.library, info["resource_type"], info.get("type"), request.query, headers)
+        told = [
+            listed(asset.to_json(self.base, self.script.secret), asset.context, request.query)
+            for asset in page.assets
+        ]
+        following = {"next_cursor": page.next_cursor} if page.next_cursor else {}
+        return web.json_response({"resources": told, **following}, headers=headers)
 
     async def _params(self, request: web.Request) -> tuple[dict[str, str], Any]:
         """The call's parameters, and its file."""

@@ -160,6 +160,7 @@ class UploadApi:
             asset_folder=params.get("asset_folder", ""),
             eager=eager,
             original_filename=filename.rpartition("/")[2].rpartition(".")[0] or filename,
+            context=_context(params.get("context", "")),
         )
 
 
@@ -173,6 +174,12 @@ def _public_id(params: Mapping[str, str]) -> str:
         return checked_public_id(params["public_id"])
     letters = string.ascii_lowercase + string.digits
     return "".join(secrets.choice(letters) for _ in range(20))
+
+
+def _context(text: str) -> dict[str, str]:
+    """`alt=A fox|caption=At night`; a backslash takes the meaning from what follows it."""
+    pairs = [re.split(r"(?<!\\)=", each, maxsplit=1) for each in re.split(r"(?<!\\)\|", text) if each]
+    return {pair[0]: re.sub(r"\\(.)", r"\1", pair[1]) for pair in pairs if len(pair) == 2}
 
 
 def _is_true(value: str) -> bool:

@@ -1,0 +1,62 @@
+"""`/v1/prompts`: what was asked for before."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from ferrotype.domain.problems import InvalidField
+from ferrotype.http.context import Context, context_of
+from ferrotype.http.schemas import GenerationBody, problems
+
+router = APIRouter(prefix="/v1/prompts", tags=["generations"])
+
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+class SimilarBody(BaseModel):
+    """A generation that was found."""
+
+    object: Literal["similar_generation"]
+    similarity: float = Field(description="Of its prompt, 0 to 1; 1 is the same.")
+    generation: GenerationBody
+
+
+class SimilarPage(BaseModel):
+    """The nearest first."""
+
+    object: Literal["list"]
+    data: list[SimilarBody]
+
+
+@router.get(
+    "/similar",
+    summary="Search generations by what their prompts mean",
+    responses={200: {"model": SimilarPage}, **problems(401, 422, 501, 503)},
+)
+async def similar(
+    request: Request,
+    context: Ctx,
+    prompt: Annotated[str, Query(min_length=1, max_length=10_000, description="What to look for.")],
+    limit: Annotated[int, Query(ge=1, description="Entries at most.")] = 10,
+    min_similarity: Annotated[
+        float, Query(ge=0, le=1, allow_inf_nan=False, description="1 is the same prompt.")
+    ] = 0.5,
+) -> JSONResponse:
+    """The generations with pictures that stand whose prompts are most similar, the nearest first."""
+    if limit > context.settings.max_page:
+        raise InvalidField("limit is too large.", field="limit", limit=context.settings.max_page)
+    base_url = context.base_url(request)
+    found = await context.similar.search(context.account_id, prompt, limit, min_similarity)
+    data = [
+        {
+            "object": "similar_generation",
+            "similarity": similarity,
+            "generation": await context.envelopes.generation(generation_id, context.account_id, base_url),
+        }
+        for generation_id, similarity in found
+    ]
+    return JSONResponse({"object": "list", "data": data}, headers={"Cache-Control": "no-store"})

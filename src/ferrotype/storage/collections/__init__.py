@@ -1,0 +1,1 @@
+"""Where an app's pictures may be before they come here: folders, buckets, Cloudinary, Redis, lists."""
