@@ -30,6 +30,7 @@ from ferrotype.sim.cloudinary import CloudinaryScript, CloudinarySim
 from ferrotype.storage.collections.base import Collection
 from ferrotype.storage.collections.opened import Opener
 from ferrotype.storage.collections.rows import Fields
+from tests.assets.conftest import Say
 from tests.assets.stock import Looking, Stock, bytes_of, copy_rows, job_rows, png
 from tests.assets.test_migrate import s3_stock
 from tests.flows.commands import Command, ferrotype
@@ -446,23 +447,41 @@ async def test_what_was_not_imported_is_not_found(stock: Stock) -> None:
             assert (reply.status, reply.json["code"]) == (422, "invalid_field")
 
 
-async def test_a_mapping_never_takes_the_place_of_another_file(stock: Stock, tmp_path: Path) -> None:
-    async with stock.open():
-        pass
+def test_wrong_words_are_one_line(say: Say, tmp_path: Path) -> None:
     (tmp_path / "album").mkdir()
     (tmp_path / "notes.csv").write_text("my,notes\n")
-    args = ("assets", "import", "--from", "album", "--mapping")
-    ran = await ferrotype(stock.folder, *args, "notes.csv", **stock.environ)
-    assert (ran.code, "is no mapping" in ran.err) == (2, True)
-    assert (tmp_path / "notes.csv").read_text() == "my,notes\n"
-    for address, words in (
-        ("nowhere", "There is no folder nowhere"),
-        ("ftp://x", "nothing is known of ftp://"),
-        ("store:nowhere", "there is no store 'nowhere'"),
-        ("cloudinary://half", "is written cloudinary://"),
+    for args, words in (
+        (("album", "--mapping", "notes.csv"), "is no mapping"),
+        (("album", "--mapping", "map.txt"), "is to end with .csv or .jsonl"),
+        (("album", "--visibility", "secret"), "--visibility"),
+        (("album", "--source-type", "a b"), "--source-type"),
+        (("nowhere",), "There is no folder nowhere"),
+        (("ftp://x",), "nothing is known of ftp://"),
+        (("store:nowhere",), "there is no store 'nowhere'"),
+        (("cloudinary://half",), "is written cloudinary://"),
     ):
-        ran = await ferrotype(stock.folder, "assets", "import", "--from", address, **stock.environ)
-        assert (ran.code, words in ran.err) == (2, True), ran.err
+        ran = say("import", "--from", *args)
+        assert (ran.code, words in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
+    assert (tmp_path / "notes.csv").read_text() == "my,notes\n"
+
+
+def test_a_mapping_has_every_line_after_every_run(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    for number in range(3):
+        (tmp_path / f"album/{number}.png").write_bytes(png(number))
+        ran = say("import", "--from", "album", "--mapping", "map.csv")
+        assert ran.code == 0, ran.err
+        lines = (tmp_path / "map.csv").read_text().splitlines()
+        assert [line.split(",")[1] for line in lines] == [
+            "former_id",
+            *(f"{n}.png" for n in range(number + 1)),
+        ]
+    (tmp_path / "album/cut.png").write_bytes(png(9)[:200])
+    ran = say("import", "--from", "album", "--mapping", "map.csv")
+    assert (ran.code, "cut.png: " in ran.err) == (1, True)
+    assert len((tmp_path / "map.csv").read_text().splitlines()) == 4
+    ran = say("import", "--from", "album", "--dry-run")
+    assert (ran.code, "1 picture would be imported" in ran.out) == (0, True)
 
 
 async def test_what_a_source_became_can_be_asked(stock: Stock, parts: Beside, tmp_path: Path) -> None:

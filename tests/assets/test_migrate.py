@@ -18,6 +18,7 @@ from ferrotype.domain.clock import ManualClock
 from ferrotype.domain.problems import StoreUnavailable
 from ferrotype.services.chores import Hopeless, Pace, for_each
 from ferrotype.storage.base import Store
+from tests.assets.conftest import Say
 from tests.assets.stock import Looking, Stock, bytes_of, copy_rows, job_rows, png
 from tests.flows.commands import Command, ferrotype
 from tests.flows.harness import running
@@ -114,7 +115,7 @@ async def test_a_store_that_goes_away_stops_it_and_it_goes_on_later(stock: Stock
     away = Away(parts.stores.by_name["nas"], 5)
     parts.stores.by_name["nas"] = away  # type: ignore[index]
     with pytest.raises(Hopeless, match="nothing listens"):
-        await parts.migrate.copy("disk", "nas", 2, Looking())
+        await parts.migrate.copy("disk", "nas", 1, Looking())
     left = (await parts.migrate.left("disk", "nas")).count
     assert left == 25
     away.puts = 1000
@@ -292,16 +293,14 @@ async def test_beside_a_running_server(tmp_path: Path) -> None:
             assert (await client.get(url)).body == png(number)
 
 
-async def test_wrong_words_are_one_line(stock: Stock) -> None:
-    async with stock.open():
-        pass
+def test_wrong_words_are_one_line(say: Say) -> None:
     for args, words in (
         (("--from", "disk", "--to", "nowhere"), "there is no store 'nowhere'"),
         (("--from", "disk", "--to", "disk"), "is where they are"),
         (("--from", "disk", "--to", "nas", "--rate", "fast"), "--rate"),
         (("--from", "disk", "--to", "nas", "--delete-source"), "new pictures still go to disk"),
     ):
-        ran = await ferrotype(stock.folder, "assets", "migrate", *args, **stock.environ)
+        ran = say("migrate", *args)
         assert ran.code == 2
         assert words in ran.err
         assert ran.err.count("\n") == 1

@@ -11,6 +11,7 @@ from ferrotype.app.beside import Beside
 from ferrotype.db.schema import jobs
 from ferrotype.engine.base import NewJob
 from ferrotype.services.revive import Failed
+from tests.assets.conftest import Say
 from tests.assets.stock import Stock, bytes_of, copy_rows, job_rows, png
 from tests.flows.commands import ferrotype
 from tests.flows.harness import running
@@ -73,19 +74,22 @@ async def test_a_picture_whose_job_is_forgotten_is_found_in_the_spool(stock: Sto
     assert [each.asset_id for each in await found(parts)] == [lost.id]
 
 
-async def test_the_command(stock: Stock) -> None:
-    async with stock.open() as parts:
-        asset = await stock.add(parts, png(1), ())
-        await given_up(parts, asset.id)
-    environ = stock.environ
-    ran = await ferrotype(stock.folder, "assets", "failed", **environ)
-    assert (ran.code, asset.id in ran.out, "cannot be used" in ran.out) == (1, True, True)
-    ran = await ferrotype(stock.folder, "assets", "retry", "--dry-run", **environ)
+def test_the_command(stock: Stock, say: Say) -> None:
+    async def prepare() -> str:
+        async with stock.open() as parts:
+            asset = await stock.add(parts, png(1), ())
+            await given_up(parts, asset.id)
+            return asset.id
+
+    asset_id = asyncio.run(prepare())
+    ran = say("failed")
+    assert (ran.code, asset_id in ran.out, "cannot be used" in ran.out) == (1, True, True)
+    ran = say("retry", "--dry-run")
     assert (ran.code, "would begin anew: 1 to be stored in disk" in ran.out) == (0, True)
-    ran = await ferrotype(stock.folder, "assets", "retry", **environ)
+    ran = say("retry")
     assert (ran.code, "begun anew: 1 to be stored in disk" in ran.out) == (0, True)
     assert "no server runs" in ran.err
-    ran = await ferrotype(stock.folder, "assets", "failed", **environ)
+    ran = say("failed")
     assert (ran.code, "nothing was given up" in ran.out) == (0, True)
 
 

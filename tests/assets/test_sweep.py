@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from ferrotype.services.sweep import Orphan, Sweep, Swept
 from ferrotype.storage.base import Picture
 from ferrotype.storage.key_pattern import KeyPattern, stem
 from ferrotype.storage.keys import KeyTemplate
+from tests.assets.conftest import Say
 from tests.assets.stock import WHEN, Looking, Stock, bytes_of, copy_rows, png
 from tests.assets.test_migrate import s3_stock
 from tests.flows.commands import ferrotype
@@ -195,18 +197,25 @@ async def command(stock: Stock, *args: str) -> Any:
     return await ferrotype(stock.folder, "assets", "sweep", *args, **stock.environ)
 
 
-async def test_the_command_lists_first_and_deletes_when_told_to(stock: Stock) -> None:
-    async with stock.open() as parts:
-        kept, gone = await stock.add(parts, png(1), ()), new_id()
-        await parts.spool.write(gone, png(2))
-    age_all(stock.data / "spool")
-    ran = await command(stock)
+def test_the_command_lists_first_and_deletes_when_told_to(stock: Stock, say: Say) -> None:
+    kept, gone = asyncio.run(spooled(stock, 1))
+    ran = say("sweep")
     assert ran.code == 0
-    assert f"spool:{gone}" in ran.out
-    assert (stock.data / "spool" / gone).exists()
-    ran = await command(stock, "--delete")
+    assert f"spool:{gone[0]}" in ran.out
+    assert (stock.data / "spool" / gone[0]).exists()
+    ran = say("sweep", "--delete", "--many")
     assert (ran.code, "spool: deleted 1" in ran.out) == (0, True)
-    assert sorted(path.name for path in (stock.data / "spool").iterdir()) == [kept.id]
+    assert sorted(path.name for path in (stock.data / "spool").iterdir()) == [kept]
+
+
+async def spooled(stock: Stock, orphans: int) -> tuple[str, list[str]]:
+    """A spool with an asset's file and some of nobody's, all of them old."""
+    async with stock.open() as parts:
+        kept, gone = await stock.add(parts, png(1), ()), [new_id() for _ in range(orphans)]
+        for number, asset_id in enumerate(gone):
+            await parts.spool.write(asset_id, b"x%d" % number)
+    age_all(stock.data / "spool")
+    return kept.id, gone
 
 
 async def test_a_running_server_keeps_its_spool(stock: Stock) -> None:
@@ -221,21 +230,33 @@ async def test_a_running_server_keeps_its_spool(stock: Stock) -> None:
         assert (stock.data / "spool" / gone).exists()
 
 
-async def test_half_a_store_is_not_deleted_by_mistake(stock: Stock) -> None:
+def test_half_a_store_is_not_deleted_by_mistake(stock: Stock, say: Say) -> None:
     """As it looks where the database is an old backup."""
-    async with stock.open() as parts:
-        for number in range(120):
-            await parts.spool.write(new_id(), b"x%d" % number)
-    age_all(stock.data / "spool")
-    ran = await command(stock, "--delete")
+    asyncio.run(spooled(stock, 120))
+    ran = say("sweep", "--delete")
     assert (ran.code, "more than a tenth" in ran.err) == (1, True)
-    assert len(list((stock.data / "spool").iterdir())) == 120
-    ran = await command(stock, "--delete", "--many")
+    assert len(list((stock.data / "spool").iterdir())) == 121
+    ran = say("sweep", "--delete", "--many")
     assert (ran.code, "deleted 120" in ran.out) == (0, True)
 
 
-async def test_an_age_below_an_hour_is_refused(stock: Stock) -> None:
-    ran = await command(stock, "--older-than", "5min")
+def test_a_place_that_is_shared_needs_its_secret(stock: Stock, say: Say) -> None:
+    """Without it nobody knows who made what."""
+    template = "{asset_id}.{ext}"
+    folder = stock.data / "assets"
+    folder.mkdir(parents=True)
+    (folder / f"{new_id()}.png").write_bytes(b"theirs, perhaps")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FERROTYPE_DISK_KEY_TEMPLATE", template)
+        patch.setattr("ferrotype.cli.assets_sweep.LEAST", NOW)
+        ran = say("sweep", "--store", "disk", "--older-than", "0s", "--delete")
+        assert (ran.code, "--sole-owner" in ran.err) == (1, True)
+        ran = say("sweep", "--store", "disk", "--older-than", "0s", "--delete", "--sole-owner")
+        assert (ran.code, "disk: deleted 1" in ran.out) == (0, True)
+
+
+def test_an_age_below_an_hour_is_refused(say: Say) -> None:
+    ran = say("sweep", "--older-than", "5min")
     assert (ran.code, "at least 1h" in ran.err) == (2, True)
 
 

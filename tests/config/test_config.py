@@ -32,6 +32,23 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default() -> N
     assert load(Oven, {"FERROTYPE_HEAT": ""}, toml).heat == 200, "empty is not set"
 
 
+class Stove(Oven):
+    """What has the settings of another under variables of its own."""
+
+    area: ClassVar[str] = "stove"
+    prefix: ClassVar[str] = "STOVE_"
+
+    plates: int = setting(4, "How many.")
+
+
+def test_shared_settings_take_the_prefix_of_their_area() -> None:
+    named = {item.name: item.env for item in Stove.declared()}
+    assert (named["plates"], named["heat"], named["maker"]) == ("STOVE_PLATES", "STOVE_HEAT", "OVEN_MAKER")
+    assert next(iter(named)) == "plates", "its own come first"
+    assert load(Stove, {"STOVE_HEAT": "90", "FERROTYPE_HEAT": "80"}).heat == 90
+    assert load(Oven, {"STOVE_HEAT": "90", "FERROTYPE_HEAT": "80"}).heat == 80
+
+
 def test_lists_dicts_and_truth_in_the_environment() -> None:
     oven = load(
         Oven,

@@ -29,6 +29,8 @@ from ferrotype.imaging.provenance.xmp import embedded
 from ferrotype.imaging.sniff import HEAD
 from ferrotype.services.labels import FAULT_SECONDS, MAX_BYTES
 from ferrotype.services.originals import MOVES
+from ferrotype.storage.levels import Levels
+from ferrotype.storage.variants import DiskVariants
 from tests.delivery.assembly import Rules
 from tests.delivery.conftest import OBJECT_BYTES, World
 from tests.delivery.driver import Answer, Client
@@ -147,6 +149,20 @@ async def test_the_second_time_it_is_ready_in_memory(world: World, client: Clien
     assert head.headers["content-length"] == str(len(first.body))
 
 
+async def test_what_is_cleaned_takes_no_room_on_disk(world: World, tmp_path: Path) -> None:
+    shelf = DiskVariants(tmp_path / "variants", 10_000_000, world.clock)
+    await shelf.recover()
+    world.levels = Levels(world.cache, world.clock, variants=shelf)
+    world.deliver._levels = world.levels
+    client = world.serve()
+    asset_id = await world.stored(WORKFLOWS["png"], source_type=TRAINED)
+    for query in ("", "?dl", "?w=40"):
+        assert (await client.get(f"/images/{asset_id}{query}")).status == 200
+    await world.levels.settled()
+    names = ("clean=1", "clean=1&labelled=1", "w=40")
+    assert [await shelf.get(asset_id, name) is not None for name in names] == [False, False, True]
+
+
 async def test_a_large_one_is_cleaned_as_well(world: World, client: Client) -> None:
     data = large(WORKFLOWS["png"])
     asset_id = await world.stored(data, bytes=len(data), content_type="image/png")
@@ -190,6 +206,20 @@ async def test_nothing_leaks_while_it_arrives(
     assert answer.headers["etag"] == etag(asset_id, "clean=1")
     assert answer.headers["content-length"] == str(len(answer.body))
     assert world.origin.fetches == 1
+
+
+@pytest.mark.parametrize("form", ["apng", "webp-animated", "metadata"])
+async def test_what_was_held_back_for_nothing_is_the_original(
+    world: World, client: Client, form: str
+) -> None:
+    data = embedded(PICTURES["webp"][0], packet(TRAINED)) if form == "metadata" else PICTURES[form][0]
+    asset_id = await world.asset()
+    world.origin.serve(data)
+    for _ in range(2):
+        answer = await client.get(f"/images/{asset_id}")
+        assert (answer.status, answer.body) == (200, data)
+        assert (answer.headers["etag"], answer.headers["cache-control"]) == (etag(asset_id), FOREVER)
+    assert world.cache.stats().entries == 1
 
 
 async def test_one_that_breaks_off_while_it_is_held_back_is_a_problem(world: World, client: Client) -> None:

@@ -101,7 +101,7 @@ class Serve(Command):
                     if reply.status == 200:
                         return
             except aiohttp.ClientConnectionError:
-                await asyncio.sleep(0)  # it is still starting: ask again
+                await asyncio.sleep(0.02)  # it is still starting, and needs the processor: ask again
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> Ran:
         self.signal(number)

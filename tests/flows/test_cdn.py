@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ferrotype.app.settings import load_settings
 from ferrotype.cli.doctor import CHECKS
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import jobs
+from ferrotype.services.revive import Revive
 from tests.flows.harness import Client, Reply, running
 from tests.flows.test_stores import environ as bucket
 from tests.flows.test_stores import make_due
@@ -168,6 +169,29 @@ async def test_a_cdn_that_is_away_is_told_later(tmp_path: Path, edge: Edge) -> N
     edge.times = 0
     async with running(folder, **environ(edge)) as client:
         await make_due(client, "cdn")
+        await settled(client)
+        assert not edge.kept
+
+
+async def test_what_was_given_up_can_be_begun_anew(tmp_path: Path, edge: Edge) -> None:
+    """After days; here the job's starts are set to the last."""
+    async with running(tmp_path / "data", **environ(edge)) as client:
+        edge.origin = client.base
+        made = (await client.order(**FOX)).json["output"][0]["id"]
+        await through(client, edge, f"/images/{made}")
+        edge.refuse(503, times=-1)
+        await client.request("DELETE", f"/v1/assets/{made}")
+        await jobs_until(client, "cdn", lambda found: found[0][1])
+        last = update(jobs).where(jobs.c.kind == "cdn").values(starts=jobs.c.max_starts)
+        await client.app.database.write(lambda tx: tx.execute(last) and None)
+        await make_due(client, "cdn")
+        await jobs_until(client, "cdn", lambda found: found[0][0] == "failed")
+        edge.times = 0
+        app = client.app
+        revive = Revive(app.database, app.engine, app.stores, app.spool, 1)
+        (given_up,) = [each async for each in revive.failed(None, [made])]
+        assert (given_up.kind, given_up.asset_id) == ("cdn", made)
+        assert await revive.revive(given_up)
         await settled(client)
         assert not edge.kept
 

@@ -21,6 +21,7 @@ from tests.flows.harness import Client, running
 from tests.imaging.imaging_pictures import PICTURES
 from tests.imaging.provenance_tools import URI, check_pixels, complaints, read_manifest, told
 from tests.services.archives import contents, manifest
+from tests.storage.valkey import running as valkey
 
 FOX = {"prompt": "a fox under the moon", "width": 256, "height": 256, "seed": 7}
 ORDER = {"prompt": "a secret fox", "width": 256, "height": 256, "params": {"steps": 2}}
@@ -97,6 +98,31 @@ async def test_a_validator_of_others_accepts_every_variant(tmp_path: Path) -> No
         for form, body in bodies.items():
             kept = await client.get(f"/images/{asset['id']}?w=128&format={form}")
             assert (kept.body, kept.headers["Server-Timing"]) == (body, "variants")
+
+
+async def test_servers_share_what_one_has_signed(tmp_path: Path) -> None:
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    with valkey(tmp_path) as server:
+        environ = {"FERROTYPE_REDIS_URL": server.url, **SIGNED}
+        async with running(tmp_path / "data", **environ) as client:
+            asset = await ordered(client, **FOX)
+            path = f"/images/{asset['id']}?w=100&format=webp"
+            made = await client.get(path)
+            await client.app.levels.settled()
+        async with running(tmp_path / "data", **environ) as client:
+            shared = await client.get(path)
+            assert (shared.body, shared.headers["Server-Timing"]) == (made.body, "shared")
+            tag = made.headers["ETag"]
+            assert shared.headers["ETag"] == tag
+            assert (await client.get(path, headers={"If-None-Match": tag})).status == 304
+            part = await client.get(path, headers={"Range": "bytes=5-9"})
+            assert (part.status, part.body) == (206, made.body[5:10])
+            whole = await client.get(path, headers={"Range": "bytes=5-9", "If-Range": tag})
+            assert (whole.status, whole.body) == (200, made.body)
+        async with running(tmp_path / "data", FERROTYPE_REDIS_URL=server.url) as client:
+            unsigned = await client.get(path)
+            assert unsigned.headers["ETag"] != tag
+            assert b"c2pa" not in unsigned.body
 
 
 async def test_an_archive_of_signed_pictures(tmp_path: Path) -> None:

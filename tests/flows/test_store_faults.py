@@ -30,7 +30,7 @@ from tests.storage.wire import Request, Wire
 
 __all__ = ["s3_server", "seaweed_server"]
 
-PATIENCE = 60.0  # seconds until what should come about fails the test
+PATIENCE = 100.0  # seconds until what should come about fails the test
 MOST = 8 * 2**20  # room that an order needs in the spool, in bytes
 
 #: The SHA-256 of a picture by the id of its asset.
@@ -39,13 +39,14 @@ Pictures = dict[str, str]
 
 def settings(seaweed: Seaweed, wire: Wire, **more: str) -> dict[str, str]:
     """Primary is the bucket, behind the wire; the data folder has a mirror. Retries come every five seconds
-    or so, as the store's problem asks."""
+    or so, as the store's problem asks. What is served are the very bytes that are stored."""
     return environ(
         seaweed,
         FERROTYPE_S3_ENDPOINT=wire.url,
         FERROTYPE_STORES="s3,disk",
         FERROTYPE_RETRY_CAP_SECONDS="1",
         FERROTYPE_LOG_LEVEL="error",
+        FERROTYPE_KEEP_WORKFLOWS="true",
         **more,
     )
 
@@ -141,7 +142,13 @@ async def check_places(seaweed: Seaweed, folder: Path, pictures: Mapping[str, st
 async def check_end(server: Serve) -> None:
     """It stops as it should, and had nothing to complain about."""
     ran = await server.stop()
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
+    check_words(ran.err)
+
+
+def check_words(told: str) -> None:
+    """Nothing broke. A placeholder is given up after five starts that all were killed: that may be said."""
+    assert all('"kind": "enrich"' in line and "given up" in line for line in told.splitlines()), told
 
 
 async def test_a_store_that_is_away_for_the_whole_run(tmp_path: Path, s3_server: Seaweed) -> None:
@@ -234,13 +241,17 @@ PER_ROUND = 5
 MOMENTS = 5 * PER_ROUND
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kills", [8, pytest.param(30, marks=pytest.mark.soak)])
 async def test_killed_at_any_moment(tmp_path: Path, s3_server: Seaweed, kills: int) -> None:
     dice = random.Random(kills)
     async with (
         Wire(s3_server.port) as wire,
         ComfySim(Script(workers=4, steps=1)) as sim,
-        serving(tmp_path, **settings(s3_server, wire, COMFYUI_URL=sim.url)) as (server, http),
+        serving(tmp_path, **settings(s3_server, wire, COMFYUI_URL=sim.url, FERROTYPE_MAX_STARTS="100")) as (
+            server,
+            http,
+        ),
     ):
         await wire.up()
         ids: list[str] = []
@@ -260,7 +271,7 @@ async def test_killed_at_any_moment(tmp_path: Path, s3_server: Seaweed, kills: i
             else:
                 await sim.journal.wait("GET /view", wanted + dice.randrange(1, PER_ROUND))
                 strike()
-            assert (await server.ended()).err == ""
+            check_words((await server.ended()).err)
             await server.up(http)
         ended = await asyncio.gather(*(end(http, server.base, id) for id in ids))
         assert {generation["status"] for generation in ended} == {"succeeded"}

@@ -16,6 +16,9 @@ from PIL.PngImagePlugin import PngInfo
 from tests.imaging.imaging_pictures import scene
 from tests.sdk.exiftool import exiftool
 
+from ferrotype.imaging.provenance.containers import Part, Reader, spans
+from ferrotype.imaging.sniff import ImageType
+
 TRAINED = "trainedAlgorithmicMedia"
 URI = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 5, "text": "a secret fox"}}}
@@ -35,6 +38,13 @@ def told(path: Path, data: bytes) -> dict[str, Any]:
 def complaints(found: dict[str, Any]) -> list[str]:
     """What exiftool holds against a file."""
     return [str(value) for key, value in found.items() if key in ("ExifTool:Warning", "ExifTool:Error")]
+
+
+def split(data: bytes) -> tuple[ImageType, list[Part]]:
+    """The type and the parts of a file, the rest of it last."""
+    reader = Reader(data)
+    kind, found = spans(reader)
+    return kind, [reader.body(span) for span in found]
 
 
 def frames(data: bytes) -> list[NDArray[np.uint8]]:

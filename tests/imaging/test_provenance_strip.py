@@ -26,12 +26,12 @@ from provenance_tools import (
     save_animated_png,
     save_animated_webp,
     save_image,
+    split,
     told,
 )
 
 from ferrotype.domain.problems import InvalidField, Problem, UnsupportedMedia
 from ferrotype.domain.transform import Transform
-from ferrotype.imaging.provenance.containers import split
 from ferrotype.imaging.provenance.packet import packet
 from ferrotype.imaging.provenance.strip import cleaned, passes, stripped, tells
 from ferrotype.imaging.provenance.xmp import embedded

@@ -10,13 +10,14 @@ import imaging_pictures
 import pytest
 from imaging_pictures import animation, chunk, scene
 from PIL import Image
-from provenance_tools import TRAINED, URI, check_pixels, complaints, save_animated_png, told
+from provenance_tools import TRAINED, URI, check_pixels, complaints, save_animated_png, split, told
 
 from ferrotype.domain.problems import InvalidField, UnsupportedMedia
 from ferrotype.domain.transform import Transform
-from ferrotype.imaging.provenance.containers import has_manifest, join, split
+from ferrotype.imaging.provenance.containers import Reader, encoded, has_manifest, spans
 from ferrotype.imaging.provenance.packet import MAX_PACKET, MAX_PROMPT, merged, packet
-from ferrotype.imaging.provenance.xmp import embedded, growth, spliced, splices
+from ferrotype.imaging.provenance.splices import growth, spliced
+from ferrotype.imaging.provenance.xmp import embedded, splices
 from ferrotype.imaging.render import render
 from ferrotype.imaging.settings import ImagingSettings
 
@@ -198,9 +199,14 @@ def test_other_formats_come_back_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_parts_put_together_are_the_file(name: str) -> None:
-    kind, parts = split(PICTURES[name][0] + b"appended")
-    assert join(kind, parts) == PICTURES[name][0] + b"appended"
+def test_the_parts_are_all_of_the_file(name: str) -> None:
+    reader = Reader(PICTURES[name][0] + b"appended")
+    kind, found = spans(reader)
+    assert [span.stop for span in found[:-1]] == [span.start for span in found[1:]]
+    assert found[0].start <= 12
+    assert found[-1].stop == reader.size
+    for span in found:
+        assert encoded(kind, reader.body(span)) == reader.read(span.start, span.stop - span.start)
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

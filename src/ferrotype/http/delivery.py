@@ -26,7 +26,7 @@ from typing import Final
 import structlog
 
 from ferrotype.domain.asset import Visibility
-from ferrotype.domain.edition import CLEAN
+from ferrotype.domain.edition import CLEAN, is_signed
 from ferrotype.domain.problems import InternalError, OriginUnavailable, Problem
 from ferrotype.http.asgi import Headers, Message, Receive, Scope, Send, body, send_problem, start
 from ferrotype.http.bodies import Body, body_of
@@ -236,8 +236,9 @@ class DeliveryApp:
                 choice = replace(choice, name=CLEAN, holds=True)
                 opened = await self._variants.clean(found)
         if isinstance(opened.delivery, Cached) and not opened.has_name(choice.name):
-            # It could not be signed now.
-            choice = replace(choice, name=opened.delivery.transform, freshness=Freshness.INTERIM)
+            # It could not be signed now, or there was no workflow in what was held back.
+            fresh = Freshness.INTERIM if is_signed(choice.name) else choice.freshness
+            choice = replace(choice, name=opened.delivery.transform, freshness=fresh)
         return choice, opened
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from ferrotype.domain.problems import InvalidField, UnsupportedMedia
-from ferrotype.imaging.provenance.xmp import Splice, growth, splices
+from ferrotype.imaging.provenance.splices import Splice, growth
+from ferrotype.imaging.provenance.xmp import splices
 from ferrotype.imaging.sniff import HEAD, sniff
 from ferrotype.services.labels import MAX_BYTES, Label
 
@@ -120,10 +121,12 @@ class PackedPicture:
         return await asyncio.shield(reading)
 
     def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _look(self, source: Path | bytes, label: Label, hashed: bool) -> None:
+        self._close()  # of a look that failed
         self._file = io.BytesIO(source) if isinstance(source, bytes) else self._open_file(source)
         longer = self._label(source, label, hashed)
         digest = hashlib.sha256() if hashed or longer else None

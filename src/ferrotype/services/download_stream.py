@@ -21,7 +21,8 @@ from ferrotype.domain.generation import Generation
 from ferrotype.domain.media import extension
 from ferrotype.domain.problems import Gone, InvalidField, NotFound, Problem, UnsupportedMedia
 from ferrotype.domain.states import AssetState
-from ferrotype.imaging.provenance.xmp import growth, splices
+from ferrotype.imaging.provenance.splices import growth
+from ferrotype.imaging.provenance.xmp import splices
 from ferrotype.services import download_manifest as manifest
 from ferrotype.services.deliver import Deliver, File
 from ferrotype.services.download_manifest import LeftOut, Packed, Reason

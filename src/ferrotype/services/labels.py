@@ -135,8 +135,7 @@ class Labels:
         except (ConfigError, OSError) as error:
             self._refused = str(error)
             log.error("pictures go unsigned", fault=self._refused)
-        chain = self._signing.credential.chain if self._signing else b""
-        self._mark = f"{SIGNED}{hashlib.sha256(chain).hexdigest()[:8]}"
+        self._mark = f"{SIGNED}{_digest(self._signing)}" if self._signing else ""
 
     @property
     def keep_workflows(self) -> bool:
@@ -223,7 +222,7 @@ class Labels:
     def _marks(self) -> tuple[str, str]:
         return (
             PROMPT if self._settings.embed_prompts else "",
-            self._mark if self._signing_now() else "",
+            self._mark if self.signs else "",
         )
 
     async def _upload(self, generation: Generation | None) -> Ingredient | None:
@@ -252,3 +251,9 @@ class Labels:
             return bare
         self._bare[asset_id] = True
         return bare
+
+
+def _digest(signing: Signing) -> str:
+    """Another one for another certificate, and where another part of the past comes along."""
+    text = signing.credential.chain + str(signing.max_past_bytes).encode()
+    return hashlib.sha256(text).hexdigest()[:8]

@@ -54,17 +54,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An edition's bytes; `fault` is why they are not signed though they should be."""
+    """An edition's bytes; `fault` is why they are not signed though they should be, and `is_original` that
+    there was nothing to take out."""
 
     data: bytes
     content_type: str
     fault: str | None = None
+    is_original: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """An edition: its name, and what makes it of the original, which blocks. `decoded` ones cost so much that
-    their number is bounded."""
+    their number is bounded, and that every level keeps them; of others, as large as their original, only the
+    memory does."""
 
     name: str
     make: Callable[[Source, Label], Made]
@@ -124,7 +127,8 @@ class Variants:
         return await self._joined(found, self._variant(transform))
 
     async def clean(self, found: Found) -> Opened:
-        """The original without the workflow in its file, its pixels as they are. Raises as `get` does."""
+        """The original without the workflow in its file, its pixels as they are; the original itself, by its
+        own name, where there was none. Raises as `get` does."""
         return await self._joined(found, Wish(CLEAN, _clean, decoded=False))
 
     async def labelled(self, found: Found) -> Opened:
@@ -181,8 +185,13 @@ class Variants:
         return await asyncio.shield(task)
 
     async def _get(self, found: Found, wish: Wish) -> Opened:
-        known = await self._levels.get(found.asset.id, wish.name)
-        return Opened(*known) if known else await self._make(found, wish, self._pool)
+        if wish.decoded:
+            known = await self._levels.get(found.asset.id, wish.name)
+            if known:
+                return Opened(*known)
+        elif cached := self._levels.get_here(found.asset.id, wish.name):
+            return Opened(cached, "memory")
+        return await self._make(found, wish, self._pool)
 
     async def _make_later(self, found: Found, wish: Wish, impossible: str) -> None:
         try:
@@ -213,11 +222,12 @@ class Variants:
         finally:
             seconds = perf_counter() - started
             self._telemetry.observe(OPERATION, seconds, ok=ok, request=False)
-        name = wish.name
+        name = "" if made.is_original else wish.name
         if made.fault is not None:
             self.labels.failed(made.fault)
             name = unsigned(name)
-        kept = self._levels.put(asset_id, name, made.data, made.content_type)
+        keep = self._levels.put if wish.decoded or made.is_original else self._levels.put_here
+        kept = keep(asset_id, name, made.data, made.content_type)
         return Opened(kept, f"{OPERATION};dur={seconds * 1000:.1f}")
 
     async def _made(self, found: Found, wish: Wish, pool: ImagingPool) -> Made:
@@ -274,8 +284,9 @@ class Variants:
 
 
 def _clean(source: Source, _label: Label) -> Made:
-    data = cleaned(_whole(source))
-    return Made(data, kind_of(data[:HEAD]).content_type)
+    original = _whole(source)
+    data = cleaned(original)
+    return Made(data, kind_of(data[:HEAD]).content_type, is_original=data is original)
 
 
 def _labelled(source: Source, label: Label, *, keep_workflow: bool) -> Made:

@@ -85,6 +85,13 @@ class Levels:
             below.put_later(asset_id, transform, Picture(body, content_type))
         return self._memory.put(key, body, content_type)
 
+    def put_here(self, asset_id: str, transform: str, body: bytes, content_type: str) -> Cached:
+        """Keep in memory alone what can be had again for next to nothing; else as `put`."""
+        key = cache_key(asset_id, transform)
+        if self.is_forgotten(asset_id):
+            return Cached(key, body, content_type)
+        return self._memory.put(key, body, content_type)
+
     def forget_in_memory(self, asset_id: str) -> None:
         """Let the memory alone forget an asset: what was prepared there for readers holds no more."""
         self.changes += 1

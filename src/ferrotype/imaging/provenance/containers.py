@@ -1,4 +1,4 @@
-"""The parts that a JPEG, PNG or WebP file is made of, taken apart and put together again byte for byte.
+"""The parts that a JPEG, PNG or WebP file is made of: where they are, and how they are written.
 
 Only metadata is looked at: the pixels are one opaque part, so nothing here can touch them.
 """
@@ -9,7 +9,6 @@ import errno
 import os
 import struct
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -110,21 +109,6 @@ def spans(reader: Reader) -> tuple[ImageType, list[Span]]:
         raise damaged(kind) from None
 
 
-def split(data: bytes) -> tuple[ImageType, list[Part]]:
-    """The type and the parts; none for a type other than JPEG, PNG and WebP.
-
-    Raises UnsupportedMedia for no picture, InvalidField (`image`) when the file is damaged.
-    """
-    reader = Reader(data)
-    kind, found = spans(reader)
-    return kind, [reader.body(span) for span in found]
-
-
-def join(kind: ImageType, parts: Iterable[Part]) -> bytes:
-    """The file again; what `split` gave gives the same bytes, for honest files."""
-    return WRITERS[kind.loader or ""](parts)
-
-
 def has_manifest(source: Source) -> bool:
     """Whether a C2PA manifest is in the file; nothing is said about its worth. AVIF and GIF too.
 
@@ -159,6 +143,11 @@ def _manifest_bytes(reader: Reader, kind: ImageType, found: list[Span]) -> int:
     boxes = [part for part in boxes if is_manifest(kind, part)]
     # A long one goes on in further segments that do not say whose they are.
     return sum(len(part.body) for part in boxes) if any(JUMBF_C2PA in part.body for part in boxes) else 0
+
+
+def is_unpadded(chunk: Span) -> bool:
+    """Whether a chunk of a WebP lacks the byte behind an odd length, as the last one of a file may."""
+    return chunk.length % 2 == 1 and chunk.stop == chunk.at + chunk.length
 
 
 def is_manifest(kind: ImageType, part: Part) -> bool:
@@ -255,7 +244,7 @@ def _walk_webp(reader: Reader) -> list[Span]:
         name, length = struct.unpack("<4sI", reader.read(at, 8))
         if at + 8 + length > end:
             raise ValueError("a chunk is cut short")
-        stop = at + 8 + length + length % 2
+        stop = min(at + 8 + length + length % 2, reader.size)
         found.append(Span(name, at, stop, at + 8, length))
         at = stop
     return [*found, _tail(reader, max(at, end))]
@@ -267,7 +256,7 @@ def _tail(reader: Reader, at: int) -> Span:
 
 def encoded(kind: ImageType, part: Part) -> bytes:
     """The part as it stands in a file of that type."""
-    return PART_WRITERS[kind.loader or ""](part) if part.name else part.body
+    return WRITERS[kind.loader or ""](part) if part.name else part.body
 
 
 def _jpeg_segment(part: Part) -> bytes:
@@ -283,25 +272,5 @@ def _webp_chunk(part: Part) -> bytes:
     return struct.pack("<4sI", part.name, len(part.body)) + part.body + b"\0" * (len(part.body) % 2)
 
 
-def _write_jpeg(parts: Iterable[Part]) -> bytes:
-    return JPEG_START + b"".join(_jpeg_segment(part) if part.name else part.body for part in parts)
-
-
-def _write_png(parts: Iterable[Part]) -> bytes:
-    return PNG_MAGIC + b"".join(_png_chunk(part) if part.name else part.body for part in parts)
-
-
-def _write_webp(parts: Iterable[Part]) -> bytes:
-    chunks, tail = [], b""
-    for part in parts:
-        if part.name:
-            chunks.append(_webp_chunk(part))
-        else:
-            tail = part.body
-    body = b"WEBP" + b"".join(chunks)
-    return b"RIFF" + struct.pack("<I", len(body)) + body + tail
-
-
 WALKERS: Final = {"jpegload": _walk_jpeg, "pngload": _walk_png, "webpload": _walk_webp}
-WRITERS: Final = {"jpegload": _write_jpeg, "pngload": _write_png, "webpload": _write_webp}
-PART_WRITERS: Final = {"jpegload": _jpeg_segment, "pngload": _png_chunk, "webpload": _webp_chunk}
+WRITERS: Final = {"jpegload": _jpeg_segment, "pngload": _png_chunk, "webpload": _webp_chunk}

@@ -21,6 +21,7 @@ from ferrotype.domain.problems import InvalidField
 from ferrotype.imaging.provenance.containers import (
     EXIF_HEADER,
     JPEG_APP1,
+    JPEG_APP11,
     JPEG_COMMENT,
     JPEG_START,
     PNG_MAGIC,
@@ -31,13 +32,14 @@ from ferrotype.imaging.provenance.containers import (
     Part,
     Reader,
     Span,
+    encoded,
     is_manifest,
-    join,
     png_text,
     spans,
-    split,
 )
 from ferrotype.imaging.provenance.exif import without
+from ferrotype.imaging.provenance.splices import RIFF_SIZE, Splice, growth, ordered, riff_size, spliced
+from ferrotype.imaging.provenance.splices import without as without_span
 from ferrotype.imaging.provenance.xmp import VP8X_EXIF, VP8X_XMP
 from ferrotype.imaging.sniff import HEAD, ImageType, sniff
 from ferrotype.imaging.structure import JPEG_SCAN
@@ -74,15 +76,31 @@ def stripped(data: bytes) -> bytes:
     with what it vouched for. Raises UnsupportedMedia for no picture, InvalidField (`image`) when the file is
     damaged.
     """
-    kind, parts = split(data)
-    clean = CLEAN.get(kind.loader or "")
-    if clean is None:
+    reader = Reader(data)
+    kind, found = spans(reader)
+    changes, gone = [], set()
+    for span in found:
+        if span.name not in TELLING.get(kind.loader or "", ()):
+            continue
+        part = reader.body(span)
+        new = CLEAN[kind.loader or ""](part)
+        if new is None:
+            gone.add(span)
+        elif new != part:
+            changes.append(without_span(span, encoded(kind, new)))
+    if not changes and not gone:
         return data
-    kept = [new for part in parts if (new := clean(part)) is not None]
-    if kept == parts:
-        return data
-    kept = [part for part in kept if not is_manifest(kind, part)]
-    return join(kind, _flagged(kept) if kind.loader == "webpload" else kept)
+    gone.update(span for span in found if _is_manifest(reader, kind, span))
+    changes += map(without_span, gone)
+    if kind.loader == "webpload":
+        changes += _header(reader, [span for span in found if span not in gone], growth(changes))
+    return spliced(data, ordered(changes))
+
+
+def _is_manifest(reader: Reader, kind: ImageType, span: Span) -> bool:
+    """Only of a JPEG's segment the name is not enough."""
+    named = span.name == bytes([JPEG_APP11])
+    return is_manifest(kind, reader.body(span) if named else Part(span.name, b""))
 
 
 def tells(source: Source) -> bool:
@@ -243,14 +261,14 @@ def _with_exif(part: Part, header: bytes) -> Part | None:
     return Part(part.name, header + left)
 
 
-def _flagged(parts: list[Part]) -> list[Part]:
-    """The header of a WebP says what metadata it has."""
-    names = {part.name for part in parts}
+def _header(reader: Reader, left: list[Span], longer: int) -> list[Splice]:
+    """The header of a WebP says how long it is, and what metadata it has."""
+    names = {span.name for span in left}
     gone = (0 if b"EXIF" in names else VP8X_EXIF) | (0 if b"XMP " in names else VP8X_XMP)
-    return [
-        Part(part.name, bytes([part.body[0] & ~gone]) + part.body[1:]) if part.name == b"VP8X" else part
-        for part in parts
-    ]
+    (size,) = struct.unpack("<I", reader.read(RIFF_SIZE, 4))
+    header = [span for span in left if span.name == b"VP8X"]
+    flags = [Splice(span.at, 1, bytes([reader.read(span.at, 1)[0] & ~gone])) for span in header]
+    return [riff_size(size + longer), *flags]
 
 
 HEADS: Final = {"jpegload": _passes_jpeg, "pngload": _passes_png, "webpload": _passes_webp}

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 from ferrotype.imaging.provenance.containers import (
@@ -25,10 +24,12 @@ from ferrotype.imaging.provenance.containers import (
     Span,
     encoded,
     has_manifest,
+    is_unpadded,
     png_text,
     spans,
 )
 from ferrotype.imaging.provenance.packet import merged
+from ferrotype.imaging.provenance.splices import Splice, growth, ordered, riff_size, spliced, without
 from ferrotype.imaging.sniff import ImageType
 from ferrotype.imaging.vips import Source, damaged
 
@@ -40,17 +41,6 @@ VP8L_SIGNATURE: Final = 0x2F
 VP8_START: Final = b"\x9d\x01\x2a"
 #: Bytes of a picture's chunk that its sizes are in.
 WEBP_SIZES: Final = 10
-#: Where a WebP file says how long it is.
-RIFF_SIZE: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Splice:
-    """At `at`, in bytes from the beginning of the file, `drop` bytes go and `insert` comes in."""
-
-    at: int
-    drop: int
-    insert: bytes
 
 
 def splices(source: Source, packet: bytes | None) -> list[Splice]:
@@ -74,22 +64,6 @@ def splices(source: Source, packet: bytes | None) -> list[Splice]:
             raise damaged(kind) from None
     finally:
         reader.close()
-
-
-def growth(found: Sequence[Splice]) -> int:
-    """By how many bytes a file becomes longer."""
-    return sum(len(each.insert) - each.drop for each in found)
-
-
-def spliced(data: bytes, found: Sequence[Splice]) -> bytes:
-    """The file with these splices; the same bytes without any."""
-    if not found:
-        return data
-    kept, at = [], 0
-    for each in found:
-        kept += [data[at : each.at], each.insert]
-        at = each.at + each.drop
-    return b"".join([*kept, data[at:]])
 
 
 def embedded(data: bytes, packet: bytes | None) -> bytes:
@@ -123,7 +97,7 @@ def _jpeg(reader: Reader, kind: ImageType, found: list[Span], packet: bytes) -> 
         elif leads and not _leads(part):
             leads, at = False, span.start
     new = encoded(kind, Part(bytes([JPEG_APP1]), XMP_HEADER + merged(there, packet)))
-    return _ordered([Splice(at, 0, new), *map(_without, old)])
+    return ordered([Splice(at, 0, new), *map(without, old)])
 
 
 def _leads(part: Part) -> bool:
@@ -138,7 +112,7 @@ def _png(reader: Reader, kind: ImageType, found: list[Span], packet: bytes) -> l
     # Not compressed, no language, no translated keyword.
     chunk = Part(b"iTXt", PNG_XMP_KEYWORD.encode() + b"\0\0\0\0\0" + merged(there, packet))
     new = Splice(found[0].stop, 0, encoded(kind, chunk))  # right behind IHDR
-    return _ordered([new, *(_without(span) for span, _ in old)])
+    return ordered([new, *(without(span) for span, _ in old)])
 
 
 def _webp(reader: Reader, kind: ImageType, found: list[Span], packet: bytes) -> list[Splice]:
@@ -146,17 +120,16 @@ def _webp(reader: Reader, kind: ImageType, found: list[Span], packet: bytes) -> 
     old = [span for span in chunks if span.name == b"XMP "]
     there = reader.body(old[0]).body if old else None
     end = min(tail.start, reader.size)
-    missing = b"\0" * (chunks[-1].stop - end) if chunks[-1].stop > end else b""
+    missing = b"\0" if is_unpadded(chunks[-1]) and chunks[-1] not in old else b""
     changes = [Splice(end, 0, missing + encoded(kind, Part(b"XMP ", merged(there, packet))))]
-    changes += map(_without, old)
+    changes += map(without, old)
     first = next(span for span in chunks if span.name != b"XMP ")
     if first.name == b"VP8X":
         flags = reader.read(first.at, 1)[0] | VP8X_XMP
         changes.append(Splice(first.at, 1, bytes([flags])))
     else:
         changes.append(Splice(first.start, 0, encoded(kind, _extended(reader, first))))
-    size = end - 8 + growth(changes)
-    return _ordered([Splice(RIFF_SIZE, 4, struct.pack("<I", size)), *changes])
+    return ordered([riff_size(end - 8 + growth(changes)), *changes])
 
 
 def _extended(reader: Reader, picture: Span) -> Part:
@@ -173,15 +146,6 @@ def _extended(reader: Reader, picture: Span) -> Part:
         raise ValueError("no picture where it has to be")
     sides = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     return Part(b"VP8X", bytes([flags, 0, 0, 0]) + sides)
-
-
-def _without(span: Span) -> Splice:
-    return Splice(span.start, span.stop - span.start, b"")
-
-
-def _ordered(found: list[Splice]) -> list[Splice]:
-    """What comes in at a place comes before what goes there."""
-    return sorted(found, key=lambda each: (each.at, each.drop))
 
 
 PUT: Final[dict[str, Callable[[Reader, ImageType, list[Span], bytes], list[Splice]]]] = {
