@@ -1,5 +1,6 @@
 """Pairs of prompts for the threshold of similarity: those that one picture may answer, and those that it must
-not. Made up for this; short as people type them, and again in the long form that prompts grow to."""
+not. Made up for this; short as people type them, and again in the long form that prompts grow to. Those that
+were kept aside were not looked at while the rules were made."""
 
 from __future__ import annotations
 
@@ -34,6 +35,16 @@ SAME: Final[dict[str, list[Pair]]] = {
         ("a castle on a hill, dramatic lighting", "a castle on a hill"),
         ("portrait of a woman, sharp focus", "portrait of a woman, sharp focus, masterpiece"),
         ("a boat on a lake, beautiful", "a boat on a lake, gorgeous"),
+    ],
+    "kept aside": [
+        ("a small boat on a calm lake", "a little boat on a calm lake"),
+        ("photo of a dog playing in the snow", "a photo of a dog playing in snow"),
+        ("a robot reading a book", "robot reading a book"),
+        ("an old bridge over a river, watercolour", "an old bridge over the river, watercolour"),
+        ("a man walking in the rain", "man walking in rain"),
+        ("a kid flying a kite", "a child flying a kite"),
+        ("a vintage car, side view, studio light", "a vintage car, studio light, side view"),
+        ("a skyscraper at night", "a high-rise building at night"),
     ],
 }
 #: What differs -> pairs that ask for different pictures.
@@ -94,6 +105,28 @@ OTHER: Final[dict[str, list[Pair]]] = {
         ("un renard sous la lune", "un loup sous la lune"),
         ("лиса под луной", "волк под луной"),
         ("月の下の狐", "月の下の猫"),
+    ],
+    "kept aside": [
+        ("a boy eating an apple", "a girl eating an apple"),
+        ("a tiger in the jungle", "a lion in the jungle"),
+        ("a cup of coffee on a desk", "a cup of tea on a desk"),
+        ("an empty classroom with rows of chairs", "a crowded classroom with rows of chairs"),
+        ("a happy clown", "a sad clown"),
+        ("a train arriving at a station", "a train leaving a station"),
+        ("a house on fire", "a house covered in snow"),
+        ("portrait of a young man", "portrait of an old man"),
+        ("a violin on a piano", "a guitar on a piano"),
+        ("a wide street in Paris", "a wide street in Tokyo"),
+        ("an open door", "a closed door"),
+        ("a woman holding a baby", "a woman holding a puppy"),
+        ("a low poly tree", "a photorealistic tree"),
+        ("a knight fighting a dragon", "a knight riding a dragon"),
+        ("close-up of a bee", "wide shot of a bee"),
+        ("the Eiffel Tower at sunrise", "the Eiffel Tower at sunset"),
+        ("a ceramic vase with roses", "a ceramic vase with tulips"),
+        ("a runner before the race", "a runner after the race"),
+        ("a bowl of strawberries", "a bowl of raspberries"),
+        ("a wooden table", "a glass table"),
     ],
 }
 #: What makes a prompt long.

@@ -4,6 +4,7 @@ apart."""
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -30,7 +31,7 @@ ROUNDS = 20
 NEAREST = 20
 #: An order waits for this much at most, with an account of 10,000 prompts: what a person does not notice.
 WANTED_MS = 50.0
-THRESHOLDS = (0.85, 0.88, 0.9, 0.92, 0.94, 0.96)
+THRESHOLDS = (0.85, 0.9, 0.92, 0.94, 0.96)
 SHORT = "a fox under the moon, oil painting, highly detailed, 8k"
 TYPED = (
     "a cinematic photo of a lighthouse on a cliff above a stormy sea at dusk, waves breaking on black rocks,"
@@ -321,6 +322,7 @@ async def _pgvector(vectors: np.ndarray[Any, Any], *, index: bool = False) -> An
         await connection.close()
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager

@@ -240,10 +240,9 @@ async def test_stopped_by_hand_it_says_how_to_go_on(stock: Stock) -> None:
         for number in range(40):
             await stock.add(parts, png(number))
     async with migrating(stock, "--from", "disk", "--to", "nas", "--rate", "20kB/s") as command:
-        nas = stock.folder / "nas"
-        while not (nas.exists() and any(path.is_file() for path in nas.rglob("*.png"))):
-            assert command.process.returncode is None
-            await asyncio.sleep(0)
+        async with stock.open(alone=False) as parts:
+            while (await parts.migrate.left("disk", "nas")).count == 40:
+                assert command.process.returncode is None
         command.signal(signal.SIGINT)
         ran = await command.ended()
     assert ran.code == 130

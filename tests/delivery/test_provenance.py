@@ -29,6 +29,7 @@ from ferrotype.imaging.provenance.xmp import embedded
 from ferrotype.imaging.sniff import HEAD
 from ferrotype.services.labels import FAULT_SECONDS, MAX_BYTES
 from ferrotype.services.originals import MOVES
+from ferrotype.storage.arrival import ArrivalBroken
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.variants import DiskVariants
 from tests.delivery.assembly import Rules
@@ -180,7 +181,7 @@ async def test_five_hundred_ask_and_it_is_cleaned_once(world: World, client: Cli
 
 
 @pytest.mark.parametrize("announced", [True, False])
-@pytest.mark.parametrize("form", WORKFLOWS)
+@pytest.mark.parametrize("form", [form for form in WORKFLOWS if form != "png"])
 async def test_nothing_leaks_while_it_arrives(
     world: World, client: Client, form: str, announced: bool
 ) -> None:
@@ -206,6 +207,56 @@ async def test_nothing_leaks_while_it_arrives(
     assert answer.headers["etag"] == etag(asset_id, "clean=1")
     assert answer.headers["content-length"] == str(len(answer.body))
     assert world.origin.fetches == 1
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_png_goes_on_while_it_arrives(world: World, client: Client, announced: bool) -> None:
+    data = WORKFLOWS["png"]
+    clean = stripped(data)
+    asset_id = await world.asset()
+    world.origin.length = len(data) if announced else None
+    answer = Answer()
+    request = asyncio.create_task(client.into(answer, "GET", f"/images/{asset_id}"))
+    for at in range(0, len(data) - 10, 2_000):
+        world.origin.feed(data[at : min(at + 2_000, len(data) - 10)])
+    while not answer.body:
+        await asyncio.to_thread(lambda: None)
+    assert (answer.status, clean.startswith(answer.body)) == (200, True)
+    assert answer.headers["etag"] == etag(asset_id, "clean=1")
+    assert "content-length" not in answer.headers  # who knows what comes behind the pixels
+    world.origin.feed(data[-10:])
+    world.origin.end()
+    await request
+    assert answer.body == clean
+    if arrival := world.arrivals.get(asset_id):
+        await arrival.finished()
+    again = await client.get(f"/images/{asset_id}")
+    assert (again.body, again.headers["etag"]) == (clean, answer.headers["etag"])
+    assert again.headers["content-length"] == str(len(clean))
+    assert world.origin.fetches == 1
+
+
+async def test_a_png_for_a_client_of_http_1_0_has_its_length(world: World, client: Client) -> None:
+    data = WORKFLOWS["png"]
+    asset_id = await world.asset()
+    world.origin.serve(data)
+    answer = await client.get(f"/images/{asset_id}", http_version="1.0")
+    assert (answer.status, answer.body) == (200, stripped(data))
+    assert answer.headers["content-length"] == str(len(answer.body))
+
+
+async def test_a_png_that_breaks_off_on_its_way_is_cut(world: World, client: Client) -> None:
+    data = WORKFLOWS["png"]
+    asset_id = await world.asset()
+    world.origin.length = len(data)
+    answer = Answer()
+    request = asyncio.create_task(client.into(answer, "GET", f"/images/{asset_id}"))
+    world.origin.feed(data[:-10])
+    while not answer.body:
+        await asyncio.to_thread(lambda: None)
+    world.origin.fail(ConnectionResetError("gone"))
+    with pytest.raises(ArrivalBroken):
+        await request
 
 
 @pytest.mark.parametrize("form", ["apng", "webp-animated", "metadata"])

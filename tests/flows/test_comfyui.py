@@ -116,7 +116,7 @@ async def test_cancel_of_a_queued_one_ends_it_here(tmp_path: Path) -> None:
     ):
         first = await client.order_async(**ORDER)
         await sim.held(1)
-        second = await client.order_async(**ORDER)
+        second = await client.order_async(**ORDER, reuse="never")
         assert second["queue_position"] == 1
         reply = await client.request("POST", f"/v1/generations/{second['id']}/cancel")
         assert reply.json["status"] == "canceled"

@@ -30,6 +30,11 @@ async def moved(client: Client, generation: dict[str, Any]) -> dict[str, int]:
     return {str(kind): credits for kind, credits in found.items()}
 
 
+def shown(generation: dict[str, Any]) -> dict[str, Any]:
+    """The envelope without what jobs behind the answer find out: copies, placeholders."""
+    return generation | {"output": [asset["id"] for asset in generation["output"]]}
+
+
 async def held_call(it: Shop, **order: Any) -> tuple[dict[str, Any], str]:
     """A generation whose call has reached the provider and stays there, and the call's id."""
     it.sims["a"].script.hold = "run"
@@ -54,10 +59,10 @@ async def test_the_same_order_has_the_same_pictures_for_nothing(client: Client) 
     assert again["similarity"] is None
     assert await client.balance() == before
     # It is a generation like any other: looked at, listed, followed.
-    assert (await client.get(f"/v1/generations/{again['id']}")).json == again
+    assert shown((await client.get(f"/v1/generations/{again['id']}")).json) == shown(again)
     listed = (await client.get("/v1/generations")).json["data"]
     assert [item["id"] for item in listed] == [again["id"], first["id"]]
-    assert listed[0] == again
+    assert shown(listed[0]) == shown(again)
     events = [(type, data) async for _, type, data in client.events(again["id"], last_event_id=0)]
     assert [type for type, _ in events] == ["snapshot", "output", "output", "succeeded"]
     assert (await client.get(f"/v1/generations/{again['id']}/attempts")).json["data"] == []
@@ -107,7 +112,7 @@ async def test_an_idempotency_key_still_gives_the_same_generation(client: Client
     await client.order(**FOX)
     headers = {"Idempotency-Key": "k"}
     one, other = [(await client.order(**FOX, headers=headers)) for _ in range(2)]
-    assert one.json == other.json
+    assert shown(one.json) == shown(other.json)
     assert "Idempotency-Replayed" not in one.headers
     assert other.headers["Idempotency-Replayed"] == "true"
 

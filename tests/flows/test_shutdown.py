@@ -13,7 +13,9 @@ from ferrotype.sim.comfyui import ComfySim, Script
 from tests.flows.commands import Serve, serving
 from tests.flows.test_kill import end
 
-ORDER = {"prompt": "a fox", "width": 256, "height": 256, "seed": 7, "params": {"steps": 4}}
+ORDER = {
+    "prompt": "a fox", "width": 256, "height": 256, "seed": 7, "params": {"steps": 4}, "reuse": "never",
+}  # fmt: skip
 SLOW = {"headers": {"Prefer": "respond-async"}, "json": ORDER}
 
 

@@ -18,7 +18,7 @@ class SimilarSettings(Settings):
         " ordered. Needs the extra `[local]`.",
     )
     similar_threshold: float = setting(
-        0.92,
+        0.94,
         "Similarity (0 to 1) from which on `reuse: similar` takes the pictures of another prompt"
         " ([REUSE.md](REUSE.md) says what to expect of it).",
         ge=0.5,

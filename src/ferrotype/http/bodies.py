@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from ferrotype.http.asgi import Scope, Send, body
 from ferrotype.http.ranges import ByteRange
 from ferrotype.services.deliver import Delivery, File
+from ferrotype.services.flowing import Flowing
 from ferrotype.storage.arrivals import Arrival, ArrivalHead
 from ferrotype.storage.memory import Cached
 
@@ -42,7 +43,7 @@ class Body(Protocol):
         ...
 
 
-async def body_of(delivery: Delivery, scope: Scope) -> Body:
+async def body_of(delivery: Delivery | Flowing, scope: Scope) -> Body:
     """The body of what was found. Waits for the head of an arrival, and raises its problem."""
     if isinstance(delivery, Cached):
         return MemoryBody(delivery)
@@ -51,7 +52,7 @@ async def body_of(delivery: Delivery, scope: Scope) -> Body:
         return FileBody(delivery, pathsend=pathsend)
     head = await delivery.head()
     if head.length is None and scope.get("http_version") in WITHOUT_CHUNKS:
-        head = ArrivalHead(head.content_type, (await delivery.finished()).bytes)
+        head = ArrivalHead(head.content_type, await delivery.length())
     return ArrivingBody(delivery, head)
 
 
@@ -106,7 +107,7 @@ class FileBody:
 class ArrivingBody:
     """Bytes as they come; a part ends when its last byte is here, whatever still follows."""
 
-    def __init__(self, arrival: Arrival, head: ArrivalHead) -> None:
+    def __init__(self, arrival: Arrival | Flowing, head: ArrivalHead) -> None:
         self.content_type = head.content_type
         self.size = head.length
         self._arrival = arrival

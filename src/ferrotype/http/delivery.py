@@ -10,7 +10,7 @@ Choices that the URL leaves open:
 - A range of a picture that is still arriving waits for its bytes when the length is known; with no
   length the whole is sent.
 - An original whose file tells a workflow goes out without it, under a tag of its own. While it arrives it is
-  held back if its beginning does not show that there is none.
+  held back if its beginning does not show that there is none, unless it is a PNG: that loses it on the way.
 - A picture that breaks off after its head was sent ends the connection with an exception: Granian then
   closes it before the announced length or the last chunk (HTTP/2: resets the stream), which clients see
   as an error. HTTP/1.0 has no last chunk, so there an unknown length is waited for.
@@ -51,9 +51,11 @@ from ferrotype.http.prepared import MEMORY, Prepared, Reply
 from ferrotype.http.ranges import ByteRange
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.deliver import Deliver, Opened, check_arrived
+from ferrotype.services.flowing import Flowed, flowing
 from ferrotype.services.originals import MOVES
 from ferrotype.services.variants import Variants
 from ferrotype.services.workflows import Workflows
+from ferrotype.storage.arrival import Arrival
 from ferrotype.storage.levels import Levels
 from ferrotype.storage.memory import Cached, MemoryCache
 
@@ -203,7 +205,7 @@ class DeliveryApp:
 
     async def _open(
         self, scope: Scope, choice: Choice, tell: Callable[[Choice], tuple[Headers, Conditions]]
-    ) -> tuple[Choice, Headers, Opened, Body, ByteRange | None]:
+    ) -> tuple[Choice, Headers, Opened | Flowed, Body, ByteRange | None]:
         """The bytes, ready to be sent, and what is told of the edition that they are."""
         for _ in range(MOVES):
             try:
@@ -219,7 +221,7 @@ class DeliveryApp:
             return found, told, opened, sending, part
         raise OriginUnavailable("The picture's bytes are moving.", retry_after=1)
 
-    async def _fetch(self, choice: Choice) -> tuple[Choice, Opened]:
+    async def _fetch(self, choice: Choice) -> tuple[Choice, Opened | Flowed]:
         if choice.opened is not None:
             return choice, choice.opened
         found = choice.found
@@ -234,12 +236,23 @@ class DeliveryApp:
             opened = await self._deliver.open(found)
             if choice.holds is None and await self._workflows.stops(found.asset.id, opened.delivery):
                 choice = replace(choice, name=CLEAN, holds=True)
+                flowed = await _flowed(opened)
+                if flowed is not None:
+                    return choice, flowed
                 opened = await self._variants.clean(found)
         if isinstance(opened.delivery, Cached) and not opened.has_name(choice.name):
             # It could not be signed now, or there was no workflow in what was held back.
             fresh = Freshness.INTERIM if is_signed(choice.name) else choice.freshness
             choice = replace(choice, name=opened.delivery.transform, freshness=fresh)
         return choice, opened
+
+
+async def _flowed(opened: Opened) -> Flowed | None:
+    """What still arrives without its workflow, as it comes; None for what has to be whole first."""
+    if not isinstance(opened.delivery, Arrival):
+        return None
+    delivery = await flowing(opened.delivery)
+    return Flowed(delivery, opened.level) if delivery else None
 
 
 async def _end(send: Send, message: Message) -> str:

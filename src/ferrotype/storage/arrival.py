@@ -104,6 +104,10 @@ class Arrival:
             await self._moved.wait()
         return self._arrived
 
+    async def length(self) -> int:
+        """How many bytes it has, in the end. Raises as `finished` does."""
+        return (await self.finished()).bytes
+
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen."""
