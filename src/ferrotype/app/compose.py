@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import shutil
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -20,12 +17,12 @@ from ferrotype.app.database import open_database
 from ferrotype.app.graces import graces
 from ferrotype.app.keys import own_secret
 from ferrotype.app.lock import DataFolder
+from ferrotype.app.origins import Origins, accepted_type
+from ferrotype.app.readiness import Readiness
 from ferrotype.app.settings import AppSettings
 from ferrotype.catalogue import load_catalogue
 from ferrotype.db.database import Transaction
-from ferrotype.domain.asset import Origin
 from ferrotype.domain.clock import SystemClock
-from ferrotype.domain.problems import OriginUnavailable
 from ferrotype.embedding import open_embedder
 from ferrotype.engine.sqlite import SqliteEngine
 from ferrotype.events.memory import MemoryEventBus
@@ -40,13 +37,11 @@ from ferrotype.http.picture_query import Queries
 from ferrotype.http.prepared import Prepared
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.provenance.c2pa import open_signing
-from ferrotype.imaging.sniff import sniff
 from ferrotype.imaging.structure import is_whole_picture
-from ferrotype.net.base import Incoming
 from ferrotype.net.http import Http
 from ferrotype.net.signing import UrlSigner
 from ferrotype.net.telemetry import Telemetry
-from ferrotype.providers.base import Health, Hooked, Provider
+from ferrotype.providers.base import Hooked, Provider
 from ferrotype.providers.registry import lacks, open_providers
 from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
@@ -55,7 +50,7 @@ from ferrotype.services.cdn import Uncache
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.copies import Copies
 from ferrotype.services.credits import Accounts
-from ferrotype.services.deliver import STORE, Deliver
+from ferrotype.services.deliver import Deliver
 from ferrotype.services.downloads import Downloads
 from ferrotype.services.drop import Drop
 from ferrotype.services.embed import Embed
@@ -86,18 +81,12 @@ from ferrotype.services.variants import Variants
 from ferrotype.services.waiting import Waiting
 from ferrotype.services.workflows import Workflows
 from ferrotype.storage.arrivals import Arrivals
-from ferrotype.storage.base import LevelHealth
 from ferrotype.storage.cdn import open_purger
 from ferrotype.storage.registry import open_stores
 from ferrotype.storage.spool import Spool
 from ferrotype.workers.loop import Worker
 
 log = structlog.get_logger(__name__)
-
-
-HEALTH_SECONDS: Final = 2.0
-#: Seconds that a look at a store is good for.
-STORE_HEALTH_SECONDS: Final = 60.0
 
 
 class Ferrotype:
@@ -109,7 +98,6 @@ class Ferrotype:
         self.folder = DataFolder(settings.data_dir)
         self.catalogue = load_catalogue(settings.catalogue).served(partial(lacks, settings.connections))
         self._background: list[asyncio.Task[None]] = []
-        self._stores_health: dict[str, tuple[float, LevelHealth]] = {}
         self._started = False
 
     async def start(self) -> None:
@@ -145,7 +133,7 @@ class Ferrotype:
         if rescued:
             log.info("unfinished jobs of an earlier process are resumed", jobs=len(rescued))
         await self.embed.catch_up()
-        self._background = [
+        self._background += [
             asyncio.create_task(self.worker.run(), name="worker"),
             asyncio.create_task(self.janitor.run(), name="janitor"),
             asyncio.create_task(self.caches.run(), name="variant store"),
@@ -174,8 +162,8 @@ class Ferrotype:
         self.providers: dict[str, Provider] = open_providers(settings.connections, self.clock)
         self.arrivals = Arrivals(
             self.spool,
-            self._fetch,
-            _content_type,
+            Origins(self.providers, self.stores.by_name, self.http),
+            accepted_type,
             is_whole=is_whole_picture,
             max_bytes=settings.net.max_fetch_bytes,
             on_complete=self._remember,
@@ -360,7 +348,17 @@ class Ferrotype:
             envelopes=self.envelopes,
             waiting=Waiting(self.envelopes),
             telemetry=self.telemetry,
-            ready=self.ready,
+            ready=Readiness(
+                settings.data_dir,
+                settings.storage.min_free_disk_bytes,
+                self.database,
+                self.worker,
+                self._background,
+                self.stores,
+                self.labels,
+                self.providers,
+                self.clock,
+            ),
             account_id=self.account_id,
             max_upload_bytes=settings.imaging.max_upload_bytes,
         )
@@ -412,68 +410,11 @@ class Ferrotype:
         await self.database.close()
         self.folder.release()
 
-    async def ready(self) -> dict[str, Any]:
-        """What an order needs, each with `ok` and a word for people."""
-
-        async def database() -> dict[str, Any]:
-            await asyncio.wait_for(self.database.write(lambda _: None, durable=False), 5)
-            return {"ok": True}
-
-        checks: dict[str, Any] = {}
-        try:
-            checks["database"] = await database()
-        except Exception as error:
-            checks["database"] = {"ok": False, "detail": str(error) or type(error).__name__}
-        alive = all(not task.done() for task in self._background)
-        checks["worker"] = {"ok": alive, "running": self.worker.running}
-        free = shutil.disk_usage(self.settings.data_dir).free
-        enough = self.settings.storage.min_free_disk_bytes
-        checks["disk"] = {"ok": free > enough, "free_bytes": free, "min_free_bytes": enough}
-        for name in self.stores.written:
-            well = await self._store_health(name)
-            checks[f"store:{name}"] = {"ok": well.ok, "detail": well.detail, "required": False}
-        if (signing := self.labels.health()) is not None:
-            checks["signing"] = {**signing, "required": False}
-        healths = await asyncio.gather(*(self._health(provider) for provider in self.providers.values()))
-        for name, health in zip(self.providers, healths, strict=True):
-            checks[f"provider:{name}"] = {"ok": health.ok, "detail": health.detail, "required": False}
-        return checks
-
-    async def _store_health(self, name: str) -> LevelHealth:
-        """Looked at once in a while: each look writes, reads and deletes an object."""
-        looked_at, well = self._stores_health.get(name, (-math.inf, None))
-        now = self.clock.monotonic()
-        if well is None or now - looked_at > STORE_HEALTH_SECONDS:
-            well = await self.stores.by_name[name].health()
-            self._stores_health[name] = now, well
-        return well
-
-    async def _health(self, provider: Provider) -> Health:
-        """Bounded: a provider that hangs must not make this server look ill."""
-        try:
-            return await asyncio.wait_for(provider.health(), HEALTH_SECONDS)
-        except TimeoutError:
-            return Health(ok=False, detail=f"no answer within {HEALTH_SECONDS:g} s")
-
     def _moved(self, asset_id: str) -> None:
         self.deliver.moved(asset_id)
 
     def _remember(self, asset_id: str, body: bytes, content_type: str) -> None:
         self.levels.put(asset_id, "", body, content_type)
-
-    def _fetch(self, origin: Origin) -> AbstractAsyncContextManager[Incoming]:
-        if origin.provider.startswith(STORE):
-            return self._fetch_stored(origin.provider.removeprefix(STORE), origin.url)
-        provider = self.providers.get(origin.provider)
-        if provider is None:
-            raise OriginUnavailable(f"The provider {origin.provider} is no longer configured.")
-        wanted = provider.fetch_request(origin)
-        return self.http.get(wanted.url, headers=wanted.headers, trusted=wanted.trusted, tls=wanted.tls)
-
-    @asynccontextmanager
-    async def _fetch_stored(self, name: str, key: str) -> AsyncIterator[Incoming]:
-        store = self.stores.by_name[name]
-        yield Incoming(None, await store.size(key), store.open(key))
 
     def _hook_url(self, provider: str, attempt_id: str) -> str | None:
         """Where that provider may call back; None where nobody outside reaches this server."""
@@ -500,9 +441,3 @@ class Ferrotype:
             self.arrive.gave_up(tx, payload, error)
         else:
             log.error("a job behind the answer was given up", kind=kind, job_id=job_id, error=dict(error))
-
-
-def _content_type(head: bytes) -> str | None:
-    """What an arriving picture's first bytes are, None for what is not accepted from users either."""
-    kind = sniff(head)
-    return kind.content_type if kind is not None and kind.loader is not None else None

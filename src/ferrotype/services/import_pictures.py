@@ -28,14 +28,13 @@ from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.services import store
 from ferrotype.services.chores import Pace, Patience, Watcher, for_each
-from ferrotype.services.settings import RetentionSettings
+from ferrotype.services.settings import ENRICH_STARTS, RetentionSettings
 from ferrotype.storage.collections.base import Collection, Item
 from ferrotype.storage.registry import Stores
 from ferrotype.storage.scratch import Scratch
 
 #: Tries to read a picture where it is; its host may be gone for good.
 READS: Final = 3
-ENRICH_STARTS: Final = 5
 FIRST_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -12,7 +12,7 @@ from ferrotype.engine.base import Engine, NewJob
 from ferrotype.services import credits
 from ferrotype.services.followers import Followers
 from ferrotype.services.journal import Journal
-from ferrotype.services.settings import ServiceSettings
+from ferrotype.services.settings import ENRICH_STARTS, ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Ready:
             self.journal.record(tx, "settled", generation.id, **told)
         self.followers.delivered(tx, asset)
         self.engine.enqueue(tx, follow_up("store", generation, asset, self.settings.store_starts))
-        self.engine.enqueue(tx, follow_up("enrich", generation, asset, 5))
+        self.engine.enqueue(tx, follow_up("enrich", generation, asset, ENRICH_STARTS))
 
 
 def follow_up(kind: str, generation: Generation, asset: Asset, max_starts: int) -> NewJob:

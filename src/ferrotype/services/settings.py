@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from ferrotype.config import Settings, setting
+
+#: Looks at one picture for its placeholder that are tried: a process that is killed meanwhile counts as one.
+ENRICH_STARTS: Final = 20
 
 
 class ServiceSettings(Settings):

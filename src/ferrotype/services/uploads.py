@@ -16,7 +16,7 @@ from ferrotype.engine.base import Engine, NewJob
 from ferrotype.imaging.inspect import ImageInfo, inspect
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.settings import ImagingSettings
-from ferrotype.services.settings import RetentionSettings
+from ferrotype.services.settings import ENRICH_STARTS, RetentionSettings
 from ferrotype.storage.spool import Spool
 
 
@@ -107,7 +107,7 @@ class Uploads:
 
         def story(tx: Transaction) -> None:
             assets.add(tx, asset)
-            for kind, starts in (("store", self._store_starts), ("enrich", 5)):
+            for kind, starts in (("store", self._store_starts), ("enrich", ENRICH_STARTS)):
                 job = NewJob(
                     kind=kind,
                     class_=kind,
