@@ -156,6 +156,6 @@ class FollowerBooks(Books):
 
 
 FollowerBooks.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestFollowerBooks = FollowerBooks.TestCase
