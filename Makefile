@@ -17,7 +17,7 @@ test: $(VENV)/.dev ## Checks and tests (about 10 minutes on two cores)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 3 $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.dev ## Long fault and soak runs
 	$(BIN)/pytest -m soak --timeout=1800 $(ARGS)

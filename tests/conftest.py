@@ -1,8 +1,13 @@
-"""The order of the tests: the longest begin first, so that none of them is waited for at the end."""
+"""The order of the tests: the longest begin first, so that none of them is waited for at the end. Properties
+are tried with 50 examples where a test does not say otherwise, and how long one takes decides nothing."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("suite", max_examples=50, deadline=None)
+settings.load_profile("suite")
 
 FIRST = ("tests/sdk/", "tests/flows/")
 
