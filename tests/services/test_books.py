@@ -113,9 +113,23 @@ class Books(RuleBasedStateMachine):
         )
         self.arrive = Arrive(self.database, self.engine, None, journal, followers, self.ready, self.clock)  # type: ignore[arg-type]
         self.account = await credits.Accounts(self.database, self.clock).open_default(GRANT)
-        self.generation_id = new_id()
-        generation = Generation(
-            id=self.generation_id,
+        generation = self.ordered()
+        self.generation_id = generation.id
+
+        def story(tx: Transaction) -> None:
+            generations.add(tx, generation)
+            credits.hold(tx, generation, self.clock.now())
+            for first in range(self.count):
+                payload = {"first": first, "count": 1}
+                job = NewJob("generate", "light", self.account, self.generation_id, payload)
+                self.engine.enqueue(tx, job)
+
+        await self.database.write(story)
+
+    def ordered(self) -> Generation:
+        """A generation as its order makes it."""
+        return Generation(
+            id=new_id(),
             account_id=self.account,
             status=GenerationState.QUEUED,
             operation="generate",
@@ -127,16 +141,6 @@ class Books(RuleBasedStateMachine):
             usd_each=0.0,
             created_at=self.clock.now(),
         )
-
-        def story(tx: Transaction) -> None:
-            generations.add(tx, generation)
-            credits.hold(tx, generation, self.clock.now())
-            for first in range(self.count):
-                payload = {"first": first, "count": 1}
-                job = NewJob("generate", "light", self.account, self.generation_id, payload)
-                self.engine.enqueue(tx, job)
-
-        await self.database.write(story)
 
     def generation(self) -> Generation:
         found = self.do(self.database.read(lambda tx: generations.get(tx, self.generation_id)))

@@ -12,7 +12,6 @@ from hypothesis.stateful import invariant, precondition, rule
 from ferrotype.db import assets, generations, ledger
 from ferrotype.db.database import Transaction
 from ferrotype.domain.generation import Generation
-from ferrotype.domain.ids import new_id
 from ferrotype.domain.ledger import EntryKind
 from ferrotype.domain.model import Deployment, Model
 from ferrotype.domain.states import GENERATION, AssetState, GenerationState, JobState
@@ -54,19 +53,7 @@ class FollowerBooks(Books):
         leader = self.generation()
         if leader.status in (GenerationState.FAILED, GenerationState.CANCELED):
             return
-        follower = Generation(
-            id=new_id(),
-            account_id=self.account,
-            status=GenerationState.QUEUED,
-            operation="generate",
-            model="a/b",
-            input={"seed": 1},
-            num_images=self.count,
-            class_="light",
-            credits_each=3,
-            usd_each=0.0,
-            created_at=self.clock.now(),
-        )
+        follower = self.ordered()
 
         def story(tx: Transaction) -> bool:
             pictures = assets.of_generations(tx, [leader.id])[leader.id]

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ferrotype.catalogue import Catalogue
-from ferrotype.db import assets, generations, ledger
+from ferrotype.db import generations, ledger
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Visibility
 from ferrotype.domain.clock import Clock
@@ -30,6 +30,7 @@ from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
 from ferrotype.services.settings import ServiceSettings
 from ferrotype.services.similar import Neighbour, Similar
+from ferrotype.services.terms import contents
 from ferrotype.storage.spool import Spool
 
 #: Room in the spool that an order needs per picture, in bytes: what a provider made must find a place.
@@ -107,10 +108,13 @@ class Admit:
             resolved |= {"width": size[0], "height": size[1], "size_from_input": True}
         generation = self._generation(generation_id, account_id, order, model, resolved)
         if self.reuse.settings.reuse != "off":
-            contents = await self._contents(resolved)
-            key = reuse_key(order, account_id, model, resolved, contents, generation.visibility)
+            ids = [how["asset_id"] for how in resolved["inputs"]]
+            hashes = await self.database.read(lambda tx: contents(tx, ids)) if ids else []
+            key = reuse_key(order, account_id, model, resolved, hashes, generation.visibility)
             generation = replace(generation, reuse_key=key)
-        neighbour = await self._neighbour(order, generation)
+        window = self.reuse.window(order)
+        similar = window is not None and order.reuse == "similar"
+        neighbour = await self._neighbour(generation) if similar else None
         leases: list[Lease] = []
 
         def story(tx: Transaction) -> Admitted:
@@ -118,7 +122,7 @@ class Admit:
                 known = self._known(tx, account_id, idempotency_key, body_hash)
                 if known is not None:
                     return Admitted(known, replayed=True)
-            leader = self._leader(tx, order, generation, neighbour)
+            leader = self._leader(tx, generation, window, neighbour)
             if leader is not None and leader.finished:
                 self.followers.answered(tx, generation, leader)
                 admitted = Admitted(generation.id)
@@ -173,31 +177,24 @@ class Admit:
             visibility=order.visibility or self.default_visibility,
         )
 
-    async def _contents(self, resolved: dict[str, Any]) -> dict[str, str]:
-        """SHA-256 of the input pictures, by asset id."""
-        ids = [how["asset_id"] for how in resolved["inputs"]]
-        if not ids:
-            return {}
-        found = await self.database.read(lambda tx: assets.of_ids(tx, ids))
-        return {asset.id: asset.sha256 for asset in found.values() if asset.sha256 is not None}
-
-    async def _neighbour(self, order: Order, generation: Generation) -> Neighbour | None:
-        """A generation with a similar prompt, for an order that takes one. Raises Overloaded."""
-        if order.reuse != "similar" or self.reuse.window(order) is None:
-            return None
+    async def _neighbour(self, generation: Generation) -> Neighbour | None:
+        """A generation with a similar prompt. Raises Overloaded."""
         return await self.similar.match(
             generation.account_id,
             generation.operation,
             generation.model,
             generation.input,
-            order.prompt,
+            generation.input["prompt"],
             visibility=generation.visibility,
         )
 
     def _leader(
-        self, tx: Transaction, order: Order, generation: Generation, neighbour: Neighbour | None
+        self,
+        tx: Transaction,
+        generation: Generation,
+        window: timedelta | None,
+        neighbour: Neighbour | None,
     ) -> Leader | None:
-        window = self.reuse.window(order)
         if window is None or generation.reuse_key is None:
             return None
         ledger.balance(tx, generation.account_id)  # locks the account: the same order at once comes after

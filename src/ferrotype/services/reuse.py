@@ -7,9 +7,7 @@ The database is the cache: a generation's row says all that a cache would, withi
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,6 +20,7 @@ from ferrotype.domain.model import Model
 from ferrotype.domain.order import Order
 from ferrotype.domain.states import AssetState, GenerationState
 from ferrotype.services.settings import ReuseSettings
+from ferrotype.services.terms import digest, served_by
 
 #: A change of what `reuse_key` is made of must not find keys that were made otherwise.
 VERSION: Final = 1
@@ -126,27 +125,26 @@ def reuse_key(
     account_id: str,
     model: Model,
     resolved: Mapping[str, Any],
-    contents: Mapping[str, str],
+    contents: Sequence[str],
     visibility: Visibility,
 ) -> str:
     """Equal for orders whose pictures may answer each other: SHA-256 in hex of account, operation, model with
-    the places and versions that serve it, every choice of `resolved`, the `contents` (asset id -> SHA-256) of
-    its inputs in their order, who may load the pictures, and the seed where the order gave one."""
+    the places and versions that serve it, every choice of `resolved`, the `contents` (SHA-256) of its inputs
+    in their order, who may load the pictures, and the seed where the order gave one."""
     told = {
         "version": VERSION,
         "account": account_id,
         "operation": order.operation,
         "model": model.name,
-        "deployments": [each.model_dump(mode="json") for each in model.deployments],
+        "deployments": served_by(model),
         "choices": {name: value for name, value in resolved.items() if name not in NO_MATTER},
         "inputs": [
-            {**how, "asset_id": contents.get(how["asset_id"], how["asset_id"])} for how in resolved["inputs"]
+            {**how, "asset_id": content} for how, content in zip(resolved["inputs"], contents, strict=True)
         ],
         "visibility": visibility,
         "seed": order.seed,
     }
-    text = json.dumps(_plain(told), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(_plain(told))
 
 
 def _plain(value: Any) -> Any:

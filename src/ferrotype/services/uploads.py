@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Checked:
 
     data: bytes
     info: ImageInfo
+    sha256: str
 
 
 class Uploads:
@@ -64,29 +66,27 @@ class Uploads:
     async def check(self, data: bytes, *, field: str) -> Checked:
         """Decode the picture once, whole. Raises UnsupportedMedia, TooLarge or InvalidField naming `field`
         and the limit."""
-        return Checked(data, await self._pool.run(inspect, data, self._limits, verify=True, field=field))
+        info = await self._pool.run(inspect, data, self._limits, verify=True, field=field)
+        digest = await asyncio.to_thread(hashlib.sha256, data)
+        return Checked(data, info, digest.hexdigest())
 
     async def keep_once(
         self, checked: Checked, account_id: str, visibility: Visibility | None = None
     ) -> Asset:
         """The account's upload of the same bytes that anybody may load who may load this one, else a new one:
         an app that sends its input with every order fills no store."""
-        sha256, now = hashlib.sha256(checked.data).hexdigest(), self._clock.now()
-        visibility = visibility or self._default_visibility
-        until = self._retention.until(now, None)
-
-        def story(tx: Transaction) -> Asset | None:
-            found = assets.uploaded(tx, account_id, sha256, visibility)
-            if found is not None and found.expires_at is not None:
-                assets.learn(tx, found.id, expires_at=until)
-            return found
-
-        return await self._database.write(story) or await self.keep(checked, account_id, visibility)
+        seen_by = visibility or self._default_visibility
+        found = await self._database.read(lambda tx: assets.uploaded(tx, account_id, checked.sha256, seen_by))
+        if found is None:
+            return await self.keep(checked, account_id, visibility)
+        if found.expires_at is not None:
+            until = self._retention.until(self._clock.now(), None)
+            await self._database.write(lambda tx: assets.learn(tx, found.id, expires_at=until))
+        return found
 
     async def keep(self, checked: Checked, account_id: str, visibility: Visibility | None = None) -> Asset:
         """Make the asset."""
         data, info, now = checked.data, checked.info, self._clock.now()
-        sha256, visibility = hashlib.sha256(data).hexdigest(), visibility or self._default_visibility
         asset = Asset(
             id=new_id(),
             account_id=account_id,
@@ -97,8 +97,8 @@ class Uploads:
             animated=info.animated,
             has_alpha=info.has_alpha,
             bytes=len(data),
-            sha256=sha256,
-            visibility=visibility,
+            sha256=checked.sha256,
+            visibility=visibility or self._default_visibility,
             created_at=now,
             expires_at=self._retention.until(now, None),
         )
