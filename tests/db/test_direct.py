@@ -110,7 +110,7 @@ def test_counts_numbers_and_returning(ways: tuple[Transaction, DirectTransaction
     assert (row.id, row.spent, row.created_at) == ("b", 8, NOW)
     assert run(fast, PLUS, {"account": "nobody"}).rowcount == 0
     new = insert(events).returning(events.c.seq)
-    given = {"generation_id": "g", "type": "t", "data": {"a": 1}, "created_at": NOW}
+    given = {"account_id": "a", "generation_id": "g", "type": "t", "data": {"a": 1}, "created_at": NOW}
     assert [run(fast, new, given).scalar_one() for _ in range(2)] == [1, 2]
 
 

@@ -357,6 +357,24 @@ class Looking:
         )
         assert found == [1, 999, 1_000, 1_000]
 
+    async def test_a_new_job_finds_those_with_a_seat_and_those_queued_before_it(self, rig: Rig) -> None:
+        engine = rig.engine({"light": 1, "heavy": 1})
+
+        async def ahead(class_: str, priority: Priority) -> int:
+            return await rig.database.read(lambda tx: engine.ahead(tx, class_, priority))
+
+        assert await ahead("light", Priority.BATCH) == 0
+        await put(rig, engine, *(job() for _ in range(3)), job(priority=Priority.BATCH), job(class_="heavy"))
+        await put(rig, engine, job(not_before=rig.clock.now() + timedelta(days=1)))  # not in anybody's way
+        [light, heavy] = sorted(await engine.claim(5), key=lambda lease: lease.class_, reverse=True)
+        assert await ahead("light", Priority.INTERACTIVE) == 3
+        assert await ahead("light", Priority.BATCH) == 4
+        assert await ahead("heavy", Priority.INTERACTIVE) == 1
+        await end(rig, engine, heavy)
+        await end(rig, engine, light)
+        assert await ahead("heavy", Priority.BATCH) == await ahead("odd", Priority.BATCH) == 0
+        assert await ahead("light", Priority.INTERACTIVE) == 2
+
 
 class Purging:
     async def test_ended_jobs_go_and_all_others_stay(self, rig: Rig) -> None:

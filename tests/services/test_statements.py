@@ -159,12 +159,12 @@ async def test_an_idempotency_key_is_replaced_and_forgotten(database: Database) 
     def story(tx: Transaction) -> None:
         generations.add(tx, one)
         generations.add(tx, two)
-        generations.add_key(tx, account, "k", "hash", one.id, NOW)
-        generations.add_key(tx, account, "k", "other", two.id, later)
+        generations.add_key(tx, account, "k", "hash", NOW, generation_id=one.id)
+        generations.add_key(tx, account, "k", "other", later, generation_id=two.id)
 
     await database.write(story)
     found = await database.write(lambda tx: generations.find_key(tx, account, "k"))
-    assert found == ("other", two.id, later)
+    assert found == ("other", two.id, None, later)
     assert await database.write(lambda tx: generations.forget_keys(tx, later)) == 0
     assert await database.write(lambda tx: generations.forget_keys(tx, later + timedelta(seconds=1))) == 1
     assert await database.write(lambda tx: generations.find_key(tx, account, "k")) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -42,10 +43,14 @@ class Caches:
                 min_free_bytes=settings.min_free_disk_bytes,
             )
         self.levels = Levels(self.memory, clock, shared=self.shared, variants=self.variants)
+        #: What each level tells of itself, nearest first.
+        self.figures: dict[str, Callable[[], Any]] = {"memory": self.memory.stats}
         _show(telemetry, "cache", self.memory)
         if self.shared is not None:
+            self.figures["shared"] = self.shared.stats
             _show(telemetry, "cache_shared", self.shared)
         if self.variants is not None:
+            self.figures["variants"] = self.variants.stats
             _show(telemetry, "cache_variants", self.variants)
 
     async def run(self) -> None:

@@ -8,10 +8,14 @@ import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 
+import ferrotype
+from ferrotype.app.batches import batch_stories
 from ferrotype.app.caches import Caches
 from ferrotype.app.database import open_database
 from ferrotype.app.graces import graces
@@ -35,6 +39,8 @@ from ferrotype.http.picture_access import PictureAccess
 from ferrotype.http.picture_headers import Caching
 from ferrotype.http.picture_query import Queries
 from ferrotype.http.prepared import Prepared
+from ferrotype.http.session import Guesses, Sessions
+from ferrotype.http.studio import Studio
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.provenance.c2pa import open_signing
 from ferrotype.imaging.structure import is_whole_picture
@@ -53,6 +59,7 @@ from ferrotype.services.credits import Accounts
 from ferrotype.services.deliver import Deliver
 from ferrotype.services.downloads import Downloads
 from ferrotype.services.drop import Drop
+from ferrotype.services.durations import Durations
 from ferrotype.services.embed import Embed
 from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
@@ -74,6 +81,7 @@ from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
 from ferrotype.services.similar import Similar
 from ferrotype.services.standing import Standings
+from ferrotype.services.status import Status
 from ferrotype.services.store import StoreCopy, tidy_spool
 from ferrotype.services.terms import Terms
 from ferrotype.services.uploads import Uploads
@@ -85,6 +93,9 @@ from ferrotype.storage.cdn import open_purger
 from ferrotype.storage.registry import open_stores
 from ferrotype.storage.spool import Spool
 from ferrotype.workers.loop import Worker
+
+#: The studio's pages, scripts and pictures, shipped with the package.
+STUDIO_FILES: Final = Path(ferrotype.__file__).with_name("studio")
 
 log = structlog.get_logger(__name__)
 
@@ -227,7 +238,8 @@ class Ferrotype:
             self._remember,
         )
         self.arrive = Arrive(database, engine, self.arrivals, self.journal, followers, ready, clock)
-        self.envelopes = Envelopes(database, engine, self.journal, clock)
+        self.durations = Durations(engine, self.catalogue, clock, settings.engine.classes)
+        self.envelopes = Envelopes(database, engine, self.journal, self.durations, clock)
         run = Run(
             database,
             engine,
@@ -258,6 +270,9 @@ class Ferrotype:
             settings.catalogue.default_model,
             settings.engine.max_starts,
         )
+        self.batches = batch_stories(
+            database, engine, self.admit, self.cancel, self.envelopes, self.journal, self.bus, clock
+        )
         self.cdn = open_purger(settings.cdn, settings.http.public_url, clock)
         uncache = Uncache(database, engine, self.levels, self.cdn, settings.cdn.hosts)
         self.lifecycle = Lifecycle(database, engine, self.levels, uncache, clock)
@@ -267,6 +282,7 @@ class Ferrotype:
             database,
             {
                 "generate": run,
+                "batch": self.batches.fan_out,
                 "arrive": self.arrive,
                 "store": StoreCopy(
                     database,
@@ -324,14 +340,26 @@ class Ferrotype:
         )
         url_keys = [key.encode() for key in delivery.url_keys] or [self.secret]
         self.signer = UrlSigner(url_keys, self.clock)
+        sessions = Sessions(
+            self.secret, settings.http.api_key, self.clock, settings.http.session_hours * 3600
+        )
+        access = Access(settings.http, sessions)
         self.context = Context(
             settings=settings.http,
+            access=access,
+            sessions=sessions,
+            guesses=Guesses(self.clock),
             catalogue=self.catalogue,
             routing=self.routing,
             database=self.database,
             bus=self.bus,
             admit=self.admit,
             cancel=self.cancel,
+            admit_batch=self.batches.admit,
+            cancel_batch=self.batches.cancel,
+            batch_again=self.batches.again,
+            batches=self.batches.envelopes,
+            waiting_for_batch=self.batches.waiting,
             uploads=self.uploads,
             downloads=Downloads(
                 self.database,
@@ -348,6 +376,16 @@ class Ferrotype:
             envelopes=self.envelopes,
             waiting=Waiting(self.envelopes),
             telemetry=self.telemetry,
+            status=Status(
+                self.database,
+                self.engine,
+                self.routing,
+                self.catalogue,
+                settings.engine.classes,
+                self.caches.figures,
+                lambda: self.spool.usage.bytes,
+                self.clock,
+            ),
             ready=Readiness(
                 settings.data_dir,
                 settings.storage.min_free_disk_bytes,
@@ -373,10 +411,11 @@ class Ferrotype:
                 Caching(delivery.negotiated_max_age, delivery.negotiated_stale, settings.cdn.header),
             ),
             Queries(offer.vocabulary),
-            PictureAccess(Access(settings.http), self.signer, self.clock, delivery.transforms),
+            PictureAccess(access, self.signer, self.clock, delivery.transforms),
             self.telemetry,
         )
-        self.front = Front(pictures, build_api(self.context), settings.http, self.telemetry)
+        studio = Studio(STUDIO_FILES, picture_sources=_sources(delivery.disk_public_url))
+        self.front = Front(pictures, studio, build_api(self.context), access, settings.http, self.telemetry)
 
     async def drain(self, seconds: float) -> None:
         """Let running jobs end within `seconds`, hand the others back, then end the waits and streams that
@@ -439,5 +478,13 @@ class Ferrotype:
             self.conclude.gave_up(tx, job_id, generation_id, payload, error)
         elif kind == "arrive":
             self.arrive.gave_up(tx, payload, error)
+        elif kind == "batch":
+            self.batches.cancel.gave_up(tx, payload["batch_id"])
         else:
             log.error("a job behind the answer was given up", kind=kind, job_id=job_id, error=dict(error))
+
+
+def _sources(*urls: str | None) -> tuple[str, ...]:
+    """The origins of those URLs, for the studio's content security policy."""
+    found = [urlsplit(url) for url in urls if url is not None]
+    return tuple(f"{each.scheme}://{each.netloc}" for each in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
 
@@ -13,6 +13,7 @@ from ferrotype.db.schema import generations, idempotency_keys
 from ferrotype.domain.asset import Visibility
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.states import GENERATION, GenerationState
+from ferrotype.domain.words import folded
 
 # Statements are built once: building one costs as much as running it.
 _INSERT: Final = insert(generations)
@@ -44,6 +45,15 @@ _FOLLOWERS: Final = (
 _FOLLOWER_IDS: Final = _FOLLOWERS.with_only_columns(generations.c.id)
 
 
+class KnownKey(NamedTuple):
+    """An idempotency key that was used: for a generation or for a batch."""
+
+    body_hash: str
+    generation_id: str | None
+    batch_id: str | None
+    created_at: datetime
+
+
 def add(tx: Transaction, generation: Generation) -> None:
     """Write a new generation."""
     tx.execute(
@@ -62,6 +72,11 @@ def add(tx: Transaction, generation: Generation) -> None:
             "reused_from": generation.reused_from,
             "reuse_key": generation.reuse_key,
             "similarity": generation.similarity,
+            "batch_id": generation.batch_id,
+            "batch_index": generation.batch_index,
+            "prompt_folded": folded(str(generation.input.get("prompt") or "")),
+            "style": generation.input.get("style"),
+            "aspect_ratio": generation.input.get("aspect_ratio"),
             "tags": generation.tags,
             "metadata_": generation.metadata,
             "visibility": generation.visibility,
@@ -165,20 +180,32 @@ def follow(tx: Transaction, ids: Sequence[str], leader_id: str) -> None:
         tx.execute(_UPDATE, rows)
 
 
-def find_key(tx: Transaction, account_id: str, key: str) -> tuple[str, str, datetime] | None:
-    """(body hash, generation id, created at) of an idempotency key."""
+def find_key(tx: Transaction, account_id: str, key: str) -> KnownKey | None:
+    """What an idempotency key was used for."""
     row = tx.execute(
-        select(idempotency_keys.c.body_hash, idempotency_keys.c.generation_id, idempotency_keys.c.created_at)
+        select(
+            idempotency_keys.c.body_hash,
+            idempotency_keys.c.generation_id,
+            idempotency_keys.c.batch_id,
+            idempotency_keys.c.created_at,
+        )
         .where(idempotency_keys.c.account_id == account_id, idempotency_keys.c.key == key)
         .with_for_update()
     ).one_or_none()
-    return (row.body_hash, row.generation_id, row.created_at) if row else None
+    return KnownKey(*row) if row else None
 
 
 def add_key(
-    tx: Transaction, account_id: str, key: str, body_hash: str, generation_id: str, at: datetime
+    tx: Transaction,
+    account_id: str,
+    key: str,
+    body_hash: str,
+    at: datetime,
+    *,
+    generation_id: str | None = None,
+    batch_id: str | None = None,
 ) -> None:
-    """Remember an idempotency key, in place of an outdated one."""
+    """Remember an idempotency key, in place of an outdated one, and what it made."""
     tx.execute(
         delete(idempotency_keys).where(
             idempotency_keys.c.account_id == account_id, idempotency_keys.c.key == key
@@ -191,6 +218,7 @@ def add_key(
             "key": key,
             "body_hash": body_hash,
             "generation_id": generation_id,
+            "batch_id": batch_id,
             "created_at": at,
         },
     )
@@ -222,6 +250,8 @@ def _generation(row: Row[Any]) -> Generation:
         reuse_key=row.reuse_key,
         similarity=row.similarity,
         retry_of=row.retry_of,
+        batch_id=row.batch_id,
+        batch_index=row.batch_index,
         tags=row.tags,
         metadata=row.metadata_,
         visibility=Visibility(row.visibility),

@@ -103,13 +103,21 @@ generations = Table(
     Column("reuse_key", String(64)),
     Column("similarity", Float),
     Column("retry_of", ID),
+    Column("batch_id", ID),
+    Column("batch_index", Integer),
+    Column("prompt_folded", Text, nullable=False, server_default=""),
+    Column("style", String(64)),
+    Column("aspect_ratio", String(16)),
     Column("tags", JSON, nullable=False),
     Column("metadata", JSON, key="metadata_", nullable=False),
     Column("visibility", String(16), nullable=False, server_default="unlisted"),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("completed_at", Moment),
-    Index("ix_generations_account_id_id", "account_id", "id"),
+    # The account's in their order, with all that a gallery filters by and counts: the rows are wide.
+    Index(
+        "ix_generations_gallery", "account_id", "id", "model", "style", "aspect_ratio", "operation", "batch_id"
+    ),
 )
 #: What was made for an identical order, newest last; and which generations have their pictures from another.
 Index(
@@ -126,13 +134,92 @@ Index(
     postgresql_where=text("reused_from IS NOT NULL"),
 )
 
+#: A batch's generations in their order, and those of them that have not ended.
+Index(
+    "ix_generations_batch_id",
+    generations.c.batch_id,
+    generations.c.batch_index,
+    sqlite_where=text("batch_id IS NOT NULL"),
+    postgresql_where=text("batch_id IS NOT NULL"),
+)
+Index(
+    "ix_generations_batch_open",
+    generations.c.batch_id,
+    sqlite_where=text("batch_id IS NOT NULL AND completed_at IS NULL"),
+    postgresql_where=text("batch_id IS NOT NULL AND completed_at IS NULL"),
+)
+#: What has not ended: a live page shows it after a reload.
+Index(
+    "ix_generations_open",
+    generations.c.account_id,
+    generations.c.id,
+    sqlite_where=text("completed_at IS NULL"),
+    postgresql_where=text("completed_at IS NULL"),
+)
+
+#: The newest that a model made: how long its calls take.
+Index(
+    "ix_generations_made",
+    generations.c.model,
+    generations.c.id,
+    sqlite_where=text("status = 'succeeded' AND reused_from IS NULL"),
+    postgresql_where=text("status = 'succeeded' AND reused_from IS NULL"),
+)
+
+batches = Table(
+    "batches",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("name", String(200)),
+    Column("num_items", Integer, nullable=False),
+    Column("num_images", Integer, nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("usd", Float, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("cloned_from", ID),
+    Column("retry_of", ID),
+    Column("metadata", JSON, key="metadata_", nullable=False),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("completed_at", Moment),
+    Index("ix_batches_account_id_id", "account_id", "id"),
+)
+
+#: The orders of a batch. An item is `waiting` until it has its generation; `refused` and `canceled` ones
+#: never get one.
+batch_items = Table(
+    "batch_items",
+    METADATA,
+    Column("batch_id", ID, ForeignKey("batches.id"), primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("custom_id", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("order", JSON, nullable=False),
+    Column("num_images", Integer, nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("generation_id", ID, ForeignKey("generations.id")),
+    Column("error", JSON(none_as_null=True)),
+)
+Index(
+    "ix_batch_items_waiting",
+    batch_items.c.batch_id,
+    batch_items.c.index,
+    sqlite_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting'"),
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     METADATA,
     Column("account_id", ID, ForeignKey("accounts.id"), primary_key=True),
     Column("key", String(255), primary_key=True),
     Column("body_hash", String(64), nullable=False),
-    Column("generation_id", ID, ForeignKey("generations.id"), nullable=False),
+    Column("generation_id", ID, ForeignKey("generations.id")),
+    Column("batch_id", ID, ForeignKey("batches.id")),
     Column("created_at", Moment, nullable=False, index=True),
 )
 
@@ -243,8 +330,22 @@ assets = Table(
     Column("deleted_at", Moment),
     Column("expires_at", Moment),
     Column("purged_at", Moment),
+    Column("favourite_at", Moment),
     UniqueConstraint("generation_id", "index"),
-    Index("ix_assets_account_id_id", "account_id", "id"),
+    # The account's in their order, with all that a gallery filters by and lays out: the rows are wide.
+    Index(
+        "ix_assets_gallery",
+        "account_id",
+        "id",
+        "generation_id",
+        "state",
+        "seed",
+        "width",
+        "height",
+        "deleted_at",
+        "purged_at",
+        "favourite_at",
+    ),
 )
 #: The janitor reads these two: pictures whose time has come, and those whose bytes are still to go.
 Index(
@@ -266,6 +367,46 @@ Index(
     assets.c.sha256,
     sqlite_where=text("generation_id IS NULL"),
     postgresql_where=text("generation_id IS NULL"),
+)
+
+Index(
+    "ix_assets_favourite",
+    assets.c.account_id,
+    assets.c.id,
+    sqlite_where=text("favourite_at IS NOT NULL"),
+    postgresql_where=text("favourite_at IS NOT NULL"),
+)
+
+collections = Table(
+    "collections",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("account_id", "name"),
+)
+collection_assets = Table(
+    "collection_assets",
+    METADATA,
+    Column("collection_id", ID, ForeignKey("collections.id"), primary_key=True),
+    Column("asset_id", ID, ForeignKey("assets.id"), primary_key=True, index=True),
+    Column("added_at", Moment, nullable=False),
+)
+
+#: Pages that show some pictures to whoever has their URL, until they expire or are revoked.
+shares = Table(
+    "shares",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("asset_ids", JSON, nullable=False),
+    Column("show_prompt", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Index("ix_shares_account_id_id", "account_id", "id"),
 )
 
 #: Where the durable copies are: one row per asset and store, written once the store has confirmed.
@@ -295,15 +436,33 @@ imports = Table(
     Index("ix_imports_account_id_former_id", "account_id", "former_id"),
 )
 
+#: State events. One of a batch has no generation; one of a generation names the batch that it belongs to.
 events = Table(
     "events",
     METADATA,
     Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
-    Column("generation_id", ID, ForeignKey("generations.id"), nullable=False),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("batch_id", ID),
+    Column("generation_id", ID, ForeignKey("generations.id")),
     Column("type", String(32), nullable=False),
     Column("data", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
     Index("ix_events_generation_id_seq", "generation_id", "seq"),
+    Index("ix_events_account_id_seq", "account_id", "seq"),
+)
+Index(
+    "ix_events_batch_id_seq",
+    events.c.batch_id,
+    events.c.seq,
+    sqlite_where=text("batch_id IS NOT NULL"),
+    postgresql_where=text("batch_id IS NOT NULL"),
+)
+#: What went wrong of late: the status page looks here, however much went well.
+Index(
+    "ix_events_failed",
+    events.c.created_at,
+    sqlite_where=text("type = 'failed'"),
+    postgresql_where=text("type = 'failed'"),
 )
 
 #: What prompts mean, as directions (`embedding/base.py`). `seq` rises with every one that is written and is

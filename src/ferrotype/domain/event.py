@@ -1,4 +1,4 @@
-"""What happens to a generation, as events.
+"""What happens to generations and batches, as events.
 
 State events are numbered rows: they survive a restart and can be resumed by number. `progress` and
 `preview` live in memory only, and `snapshot` is made for each stream.
@@ -32,16 +32,24 @@ class Event:
     """One happening. `seq` is its number in the journal, None for a live event.
 
     An event about one asset of a generation names it in `data["asset_id"]`: `failed` with an asset id
-    tells of a picture that never arrived, and is not terminal.
+    tells of a picture that never arrived, and is not terminal. An event of a batch as a whole has no
+    `generation_id`; one of a generation in a batch has both.
     """
 
     type: str
-    generation_id: str
+    generation_id: str | None
     at: datetime
     data: dict[str, Any] = field(default_factory=dict)
     seq: int | None = None
+    account_id: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Whose watchers hear of it: the generation's, the batch's, the account's."""
+        return tuple(id for id in (self.generation_id, self.batch_id, self.account_id) if id is not None)
 
     @property
     def terminal(self) -> bool:
-        """Whether it ends a single generation's stream."""
+        """Whether it is the last event of its generation, or of its batch where it names no generation."""
         return self.type in TERMINAL_EVENTS and "asset_id" not in self.data

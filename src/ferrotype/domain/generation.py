@@ -17,7 +17,7 @@ class Generation:
     `input` is the order with every choice made: model, size, seed, parameters with their defaults.
     `reused_from` is the generation whose pictures answer this one, a *follower*; `similarity` (0-1) says how
     near its prompt is where it is not the same. `reuse_key` is equal for identical orders; `retry_of` is the
-    failed generation that this one, a follower until then, makes up for.
+    failed generation that this one, a follower until then, makes up for. `batch_index` counts from 0.
     """
 
     id: str
@@ -38,6 +38,8 @@ class Generation:
     reuse_key: str | None = None
     similarity: float | None = None
     retry_of: str | None = None
+    batch_id: str | None = None
+    batch_index: int | None = None
     tags: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
     visibility: Visibility = Visibility.UNLISTED

@@ -6,7 +6,8 @@ them and has a unique key, so that writing it twice moves them once:
 | kind    | available | held | spent | key                                                             |
 | ------- | --------- | ---- | ----- | --------------------------------------------------------------- |
 | grant   | +n        |      |       | `grant:{id}`                                                    |
-| hold    | -n        | +n   |       | `hold:{generation_id}`                                          |
+| hold    | -n        | +n   |       | `hold:{generation_id}`, or of a batch until each item has its   |
+|         |           |      |       | generation: `hold:{batch_id}`, `release:{batch_id}:{index}`     |
 | settle  |           | -n   | +n    | `settle:{asset_id}`, of a reuse `settle:{generation}:{asset}`   |
 | release | +n        | -n   |       | `release:{asset or job}`, of a reuse also of the generation     |
 | refund  | +n        |      | -n    | `refund:{id}`                                                   |

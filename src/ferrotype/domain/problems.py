@@ -12,6 +12,7 @@ The tree::
     │   ├── MethodNotAllowed        405 method_not_allowed
     │   ├── IdempotencyConflict     409 idempotency_conflict
     │   ├── NothingToDownload       409 nothing_to_download
+    │   ├── NothingToRetry          409 nothing_to_retry
     │   ├── Gone                    410 gone
     │   ├── PreconditionFailed      412 precondition_failed
     │   ├── TooLarge                413 too_large
@@ -19,7 +20,8 @@ The tree::
     │   ├── RangeNotSatisfiable     416 range_not_satisfiable
     │   ├── InvalidField            422 invalid_field
     │   ├── UnknownModel            422 unknown_model
-    │   └── UnsupportedByModel      422 unsupported_by_model
+    │   ├── UnsupportedByModel      422 unsupported_by_model
+    │   └── TooManyAttempts         429 too_many_attempts
     ├── ServerProblem           ours to mend
     │   ├── InternalError           500 internal_error
     │   ├── NotEnabled              501 not_enabled
@@ -144,6 +146,10 @@ class NothingToDownload(RequestProblem):
     code, status, title = "nothing_to_download", 409, "There is no picture that could be downloaded"
 
 
+class NothingToRetry(RequestProblem):
+    code, status, title = "nothing_to_retry", 409, "There is no item that could be tried once more"
+
+
 class Gone(RequestProblem):
     code, status, title = "gone", 410, "It was deleted"
 
@@ -174,6 +180,12 @@ class UnknownModel(RequestProblem):
 
 class UnsupportedByModel(RequestProblem):
     code, status, title = "unsupported_by_model", 422, "The model cannot do that"
+
+
+class TooManyAttempts(RequestProblem):
+    """Keys were guessed; the right one is taken again after `retry_after` seconds."""
+
+    code, status, title, retryable = "too_many_attempts", 429, "Too many wrong keys", True
 
 
 class ServerProblem(Problem):

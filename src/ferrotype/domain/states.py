@@ -23,6 +23,16 @@ class GenerationState(StrEnum):
     CANCELED = "canceled"
 
 
+class BatchState(StrEnum):
+    """Of many orders that were given at once."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
 class JobState(StrEnum):
     """Of the durable internal unit."""
 
@@ -116,6 +126,28 @@ GENERATION: Final = Machine(
     },
 )
 
+BATCH: Final = Machine(
+    "batch",
+    BatchState.QUEUED,
+    frozenset({BatchState.SUCCEEDED, BatchState.FAILED, BatchState.CANCELED}),
+    {
+        BatchState.QUEUED: {
+            BatchState.RUNNING: "the first of its generations runs",
+            BatchState.SUCCEEDED: "everything was answered by pictures that were there",
+            BatchState.FAILED: "nothing could be ordered, or nothing could start",
+            BatchState.CANCELED: "canceled before any work",
+        },
+        BatchState.RUNNING: {
+            BatchState.SUCCEEDED: "every generation ended, and one of them with pictures",
+            BatchState.FAILED: "every generation ended, and none with pictures",
+            BatchState.CANCELED: "canceled, and no generation has pictures",
+        },
+        BatchState.SUCCEEDED: {},
+        BatchState.FAILED: {},
+        BatchState.CANCELED: {},
+    },
+)
+
 JOB: Final = Machine(
     "job",
     JobState.QUEUED,
@@ -175,7 +207,7 @@ ASSET: Final = Machine(
     },
 )
 
-MACHINES: Final = (GENERATION, JOB, ATTEMPT, ASSET)
+MACHINES: Final = (GENERATION, BATCH, JOB, ATTEMPT, ASSET)
 
 
 def document() -> str:

@@ -178,6 +178,11 @@ class Engine(Protocol):
         """How many jobs of its class start before it, plus one, at most 1,000; None unless it is queued."""
         ...
 
+    def ahead(self, tx: Transaction, class_: str, priority: int) -> int:
+        """How many jobs a new one of that class and priority would find before it: those that hold a seat and
+        those that are queued, of which at most 1,000 are counted. Those of other accounts may let it by."""
+        ...
+
     async def purge(self, older_than: timedelta) -> int:
         """Delete jobs that ended longer ago than `older_than`; how many.
 

@@ -14,6 +14,7 @@ DEFAULT_CLASSES: Final[Mapping[str, int]] = {
     "light": 8,
     "heavy": 4,
     "comic": 2,
+    "batch": 2,
     "arrive": 32,
     "store": 8,
     "enrich": 2,

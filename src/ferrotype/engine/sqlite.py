@@ -305,6 +305,11 @@ class SqliteEngine:
         values = {"of_class": row.class_, "priority": row.priority, "tag": row.start_tag, "job": job_id}
         return int(tx.execute(sql.COUNT_BEFORE, values).scalar_one()) + 1
 
+    def ahead(self, tx: Transaction, class_: str, priority: int) -> int:
+        running = tx.execute(sql.RUNNING_OF_CLASS, {"of_class": class_}).scalar_one()
+        queued = tx.execute(sql.COUNT_AHEAD, {"of_class": class_, "priority": priority}).scalar_one()
+        return int(running) + int(queued)
+
     async def purge(self, older_than: timedelta) -> int:
         cutoff = self._clock.now() - older_than
 

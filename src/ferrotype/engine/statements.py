@@ -165,6 +165,13 @@ _before = (
     .subquery()
 )
 COUNT_BEFORE: Final = select(func.count()).select_from(_before)
+_ahead = (
+    select(literal_column("1"))
+    .where(QUEUED, jobs.c.class_ == bindparam("of_class"), jobs.c.priority <= bindparam("priority"))
+    .limit(MAX_POSITION)
+    .subquery()
+)
+COUNT_AHEAD: Final = select(func.count()).select_from(_ahead)
 
 # --- the purge
 

@@ -30,11 +30,11 @@ class EventBus(Protocol):
     """Spreads events within (and, by another implementation, between) processes."""
 
     def publish(self, event: Event) -> None:
-        """Hand `event` to everybody who watches its generation. Never blocks, never raises."""
+        """Hand `event` to everybody who watches one of its topics. Never blocks, never raises."""
         ...
 
-    def subscribe(self, generation_id: str) -> AbstractContextManager[Subscription]:
-        """Watch one generation from now on, until the context ends."""
+    def subscribe(self, topic: str) -> AbstractContextManager[Subscription]:
+        """Watch a generation, a batch or an account, by its id, from now on, until the context ends."""
         ...
 
     def close(self) -> None:

@@ -64,9 +64,9 @@ class Mailbox:
         return False
 
 
-def _kind(event: Event) -> tuple[str, object]:
-    """Previews of different pictures do not replace each other."""
-    return event.type, event.data.get("index")
+def _kind(event: Event) -> tuple[str, str | None, object]:
+    """Progress and previews of different generations and pictures do not replace each other."""
+    return event.type, event.generation_id, event.data.get("index")
 
 
 class MemoryEventBus:
@@ -77,22 +77,23 @@ class MemoryEventBus:
         self._closed = False
 
     def publish(self, event: Event) -> None:
-        for mailbox in self._mailboxes.get(event.generation_id, ()):
-            mailbox.put(event)
+        for topic in event.topics:
+            for mailbox in self._mailboxes.get(topic, ()):
+                mailbox.put(event)
 
     @contextmanager
-    def subscribe(self, generation_id: str) -> Iterator[Mailbox]:
+    def subscribe(self, topic: str) -> Iterator[Mailbox]:
         mailbox = Mailbox()
         if self._closed:
             mailbox.close()
-        self._mailboxes[generation_id].add(mailbox)
+        self._mailboxes[topic].add(mailbox)
         try:
             yield mailbox
         finally:
-            watching = self._mailboxes[generation_id]
+            watching = self._mailboxes[topic]
             watching.discard(mailbox)
             if not watching:
-                del self._mailboxes[generation_id]
+                del self._mailboxes[topic]
 
     def close(self) -> None:
         self._closed = True

@@ -9,7 +9,19 @@ from fastapi_offline import FastAPIOffline
 from ferrotype import __version__
 from ferrotype.http import problems
 from ferrotype.http.context import Context
-from ferrotype.http.routes import assets, catalogue, downloads, generations, hooks, imports, prompts, system
+from ferrotype.http.routes import (
+    assets,
+    batches,
+    catalogue,
+    downloads,
+    generations,
+    hooks,
+    imports,
+    prompts,
+    session,
+    status,
+    system,
+)
 
 
 def build_api(context: Context) -> FastAPI:
@@ -24,7 +36,19 @@ def build_api(context: Context) -> FastAPI:
     )
     app.router.redirect_slashes = False
     app.state.context = context
-    for module in (generations, prompts, downloads, assets, imports, catalogue, system, hooks):
+    for module in (
+        generations,
+        batches,
+        prompts,
+        downloads,
+        assets,
+        imports,
+        catalogue,
+        system,
+        status,
+        session,
+        hooks,
+    ):
         app.include_router(module.router)
     problems.install(app)
     return app

@@ -12,18 +12,26 @@ from ferrotype.catalogue import Catalogue
 from ferrotype.db.database import Database
 from ferrotype.domain.transform_query import Vocabulary
 from ferrotype.events.base import EventBus
+from ferrotype.http.access import Access
+from ferrotype.http.session import Guesses, Sessions
 from ferrotype.http.settings import HttpSettings
 from ferrotype.net.signing import UrlSigner
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.admit import Admit
+from ferrotype.services.admit_batch import AdmitBatch
+from ferrotype.services.batch_again import BatchAgain
+from ferrotype.services.batch_envelopes import BatchEnvelopes
 from ferrotype.services.cancel import Cancel
+from ferrotype.services.cancel_batch import CancelBatch
 from ferrotype.services.downloads import Downloads
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.lifecycle import Lifecycle
 from ferrotype.services.routing import Routing
 from ferrotype.services.similar import Similar
+from ferrotype.services.status import Status
 from ferrotype.services.uploads import Uploads
 from ferrotype.services.waiting import Waiting
+from ferrotype.services.waiting_for_batch import WaitingForBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +39,20 @@ class Context:
     """One per server."""
 
     settings: HttpSettings
+    access: Access
+    sessions: Sessions
+    guesses: Guesses
     catalogue: Catalogue
     routing: Routing
     database: Database
     bus: EventBus
     admit: Admit
     cancel: Cancel
+    admit_batch: AdmitBatch
+    cancel_batch: CancelBatch
+    batch_again: BatchAgain
+    batches: BatchEnvelopes
+    waiting_for_batch: WaitingForBatch
     uploads: Uploads
     downloads: Downloads
     lifecycle: Lifecycle
@@ -46,6 +62,7 @@ class Context:
     envelopes: Envelopes
     waiting: Waiting
     telemetry: Telemetry
+    status: Status
     ready: Callable[[], Awaitable[dict[str, Any]]]
     account_id: str
     max_upload_bytes: int

@@ -21,6 +21,9 @@ from ferrotype.net.telemetry import Telemetry
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 IMAGES: Final = "/images/"
+#: The studio's files; signing in to it is the API's.
+STUDIO: Final = "/studio"
+SESSION: Final = "/studio/session"
 #: What a server that stops takes no more, and how long to wait for another one, in seconds.
 REFUSED_AT_SHUTDOWN: Final = frozenset(
     {("POST", "/v1/generations"), ("POST", "/v1/assets"), ("GET", "/readyz")}
@@ -34,11 +37,18 @@ class Front:
     """The ASGI application that the server runs."""
 
     def __init__(
-        self, delivery: Application, api: Application, settings: HttpSettings, telemetry: Telemetry
+        self,
+        delivery: Application,
+        studio: Application,
+        api: Application,
+        access: Access,
+        settings: HttpSettings,
+        telemetry: Telemetry,
     ) -> None:
         self._delivery = delivery
+        self._studio = studio
         self._api = api
-        self._access = Access(settings)
+        self._access = access
         self._max_body = settings.max_body_bytes
         self._telemetry = telemetry
         self._stopping = False
@@ -58,6 +68,8 @@ class Front:
         if scope["type"] == "http":
             if scope["path"].startswith(IMAGES):
                 await self._delivery(scope, receive, send)
+            elif scope["path"].startswith(STUDIO) and scope["path"] != SESSION:
+                await self._studio(scope, receive, send)
             else:
                 self._open += 1
                 self._idle.clear()
@@ -87,7 +99,7 @@ class Front:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                self._access.check(scope["path"], headers)
+                self._access.check(scope["path"], headers, scope["method"])
                 if self._stopping and (scope["method"], scope["path"]) in REFUSED_AT_SHUTDOWN:
                     raise Overloaded("The server is stopping.", retry_after=RETRY_AFTER)
                 await self._api(scope, self._bounded(headers, receive), sending)

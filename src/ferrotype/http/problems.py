@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from ferrotype.domain.invalid import told
 from ferrotype.domain.problems import (
     MEDIA_TYPE,
     Forbidden,
@@ -28,8 +29,6 @@ from ferrotype.services.download_stream import DownloadBroken
 
 log = structlog.get_logger(__name__)
 
-#: pydantic's names for the bound that a value broke.
-BOUNDS: Final = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "expected", "multiple_of")
 BY_STATUS: Final[dict[int, type[Problem]]] = {
     400: MalformedRequest,
     401: Unauthorized,
@@ -57,29 +56,14 @@ def from_validation(errors: list[dict[str, Any]]) -> Problem:
         return MalformedRequest(
             f"The body is not valid JSON: {errors[0].get('ctx', {}).get('error', '')}.", field="body"
         )
-    told = [_told(error) for error in errors]
-    first = told[0]
+    found = told(errors)
+    first = found[0]
     return InvalidField(
         f"{first['field']}: {first['message']}.",
         field=first["field"],
         limit=first.get("limit"),
-        errors=told if len(told) > 1 else None,
+        errors=found if len(found) > 1 else None,
     )
-
-
-def _told(error: dict[str, Any]) -> dict[str, Any]:
-    place = [str(part) for part in error["loc"]]
-    if len(place) > 1 and place[0] in ("body", "query", "path", "header"):
-        place = place[1:]
-    named = ".".join(place).encode("utf-8", "backslashreplace").decode()
-    told: dict[str, Any] = {"field": named, "message": str(error["msg"]).rstrip(".")}
-    context = error.get("ctx") or {}
-    bounds = {name: context[name] for name in BOUNDS if name in context}
-    if bounds:
-        told["limit"] = next(iter(bounds.values())) if len(bounds) == 1 else bounds
-    elif error["type"] == "extra_forbidden":
-        told["message"] = "There is no such field"
-    return told
 
 
 def install(app: FastAPI) -> None:

@@ -91,10 +91,13 @@ class GenerationBody(BaseModel):
     error: ProblemBody | None
     progress: float | None
     queue_position: int | None
+    eta_s: float | None = Field(description="Seconds until it is expected to end, by measured durations.")
     metrics: MetricsBody
     cost: CostBody
     reused_from: str | None = Field(description="The generation whose pictures these are.")
     similarity: float | None = Field(description="Of the prompts (0-1), where they are not the same.")
+    batch_id: str | None
+    batch_index: int | None = Field(description="Its place in the batch, from 0.")
     tags: list[str]
     metadata: dict[str, Any]
     created_at: str

@@ -23,6 +23,9 @@ class HttpSettings(Settings):
     api_key: str | None = setting(
         None, "Needed as `Authorization: Bearer` once it is set.", secret=True, min_length=16
     )
+    session_hours: float = setting(
+        336.0, "Hours that a session of the studio lives before the key is asked for again.", gt=0, le=8_760
+    )
     max_body_bytes: int = setting(50_331_648, "Bytes of a request body.", ge=1_024)
     default_wait: float = setting(60.0, "Seconds that an order waits for its end when it names none.", ge=0)
     max_wait: float = setting(100.0, "Seconds that `Prefer: wait=N` may ask for; more is cut to it.", ge=0)

@@ -83,7 +83,7 @@ async def _body(context: Context, event: Event, base_url: str) -> dict[str, Any]
         if "asset_id" in event.data:
             asset_id = event.data["asset_id"]
             body["asset"] = await context.envelopes.asset(asset_id, context.account_id, base_url)
-        elif event.terminal:
+        elif event.terminal and event.generation_id is not None:
             body["generation"] = await context.envelopes.generation(
                 event.generation_id, context.account_id, base_url
             )

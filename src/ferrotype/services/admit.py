@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ferrotype.catalogue import Catalogue
 from ferrotype.db import generations, ledger
@@ -19,7 +20,7 @@ from ferrotype.domain.model import Model
 from ferrotype.domain.order import Order
 from ferrotype.domain.problems import IdempotencyConflict
 from ferrotype.domain.states import GenerationState
-from ferrotype.engine.base import Engine, Lease
+from ferrotype.engine.base import Engine, Lease, Priority
 from ferrotype.services import credits
 from ferrotype.services.check import check_bounds, check_deployments, fits_inputs, resolve, size_like
 from ferrotype.services.followers import Followers, calls
@@ -36,6 +37,8 @@ from ferrotype.storage.spool import Spool
 #: Room in the spool that an order needs per picture, in bytes: what a provider made must find a place.
 EXPECTED_BYTES: Final = 8 * 1024 * 1024
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -48,6 +51,18 @@ class Admitted:
     generation_id: str
     fresh: tuple[Generation, int | None] | None = None
     replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An order with every choice made and its inputs kept, before any money is touched."""
+
+    order: Order
+    generation: Generation
+    model: Model
+    window: timedelta | None = None
+    neighbour: Neighbour | None = None
+    priority: int = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +93,43 @@ class Admit:
 
         Raises RequestProblem or ServerProblem subclasses; then nothing was written.
         """
-        body_hash = _hash(order)
+        body_hash = hash_of(order.model_dump())
         if idempotency_key is not None:
             known = await self.database.read(
-                lambda tx: self._known(tx, account_id, idempotency_key, body_hash)
+                lambda tx: self.known(tx, account_id, idempotency_key, body_hash)
             )
             if known is not None:
                 return Admitted(known, replayed=True)
+        model, resolved = self.check(order)
+        self.spool.check_room(order.num_images * EXPECTED_BYTES)
+        if order.references:  # inputs are kept before the hold is taken: not for an order that it will refuse
+            price = model.price.credits * order.num_images
+            await self.database.read(lambda tx: ledger.balance(tx, account_id).after(EntryKind.HOLD, price))
+        prepared = await self.prepare(order, model, resolved, account_id, generation_id)
+
+        def story(tx: Transaction, leases: list[Lease]) -> Admitted:
+            if idempotency_key is not None:
+                known = self.known(tx, account_id, idempotency_key, body_hash)
+                if known is not None:
+                    return Admitted(known, replayed=True)
+            admitted = self.place(tx, prepared, leases)
+            if idempotency_key is not None:
+                at = prepared.generation.created_at
+                generations.add_key(
+                    tx, account_id, idempotency_key, body_hash, at, generation_id=generation_id
+                )
+            return admitted
+
+        return await self.write(story)
+
+    def check(self, order: Order) -> tuple[Model, dict[str, Any]]:
+        """The model that serves an order, and the order with its choices made, as far as they need no inputs.
+
+        Pure. Raises InvalidField, UnsupportedByModel, UnknownModel, NoDeployment or NotEnabled.
+        """
         check_bounds(order, self.settings)
         if order.reuse == "similar":
             self.similar.check()
-        self.spool.check_room(order.num_images * EXPECTED_BYTES)
         model = self.catalogue.choose(
             order.model,
             order.operation,
@@ -98,15 +139,29 @@ class Admit:
         )
         resolved = resolve(order, model, self.catalogue)
         check_deployments(model, resolved, self.routing.configured)
-        if order.references:  # inputs are kept before the hold is taken: not for an order that it will refuse
-            price = model.price.credits * order.num_images
-            await self.database.read(lambda tx: ledger.balance(tx, account_id).after(EntryKind.HOLD, price))
-        resolved |= await self.inputs.collect(order, account_id, model.capabilities.inputs)
+        return model, resolved
+
+    async def prepare(
+        self,
+        order: Order,
+        model: Model,
+        resolved: dict[str, Any],
+        account_id: str,
+        generation_id: str,
+        *,
+        batch: tuple[str, int] | None = None,
+        priority: int = Priority.INTERACTIVE,
+    ) -> Prepared:
+        """Keep an order's inputs, and find out what would answer it; `batch` is its id and the order's index.
+
+        Raises InvalidField, UnsupportedMedia or TooLarge for an input, Overloaded.
+        """
+        resolved = resolved | await self.inputs.collect(order, account_id, model.capabilities.inputs)
         if resolved["width"] is None:
             first = resolved["inputs"][0]
             size = size_like(first["width"], first["height"], model.capabilities)
             resolved |= {"width": size[0], "height": size[1], "size_from_input": True}
-        generation = self._generation(generation_id, account_id, order, model, resolved)
+        generation = self._generation(generation_id, account_id, order, model, resolved, batch)
         if self.reuse.settings.reuse != "off":
             ids = [how["asset_id"] for how in resolved["inputs"]]
             hashes = await self.database.read(lambda tx: contents(tx, ids)) if ids else []
@@ -115,50 +170,53 @@ class Admit:
         window = self.reuse.window(order)
         similar = window is not None and order.reuse == "similar"
         neighbour = await self._neighbour(generation) if similar else None
+        return Prepared(order, generation, model, window, neighbour, priority)
+
+    def place(self, tx: Transaction, prepared: Prepared, leases: list[Lease]) -> Admitted:
+        """Hold the price and write the generation with its jobs; jobs that begin at once are added to
+        `leases`. Raises InsufficientCredits."""
+        generation = prepared.generation
+        leader = self._leader(tx, generation, prepared.window, prepared.neighbour)
+        if leader is not None and leader.finished:
+            self.followers.answered(tx, generation, leader)
+            return Admitted(generation.id)
+        if leader is not None:
+            return Admitted(generation.id, (self.followers.joined(tx, generation, leader), None))
+        generations.add(tx, generation)
+        credits.hold(tx, generation, generation.created_at)
+        return Admitted(generation.id, self._enqueue(tx, prepared, leases))
+
+    async def write(self, story: Callable[[Transaction, list[Lease]], T]) -> T:
+        """Run a story that places orders. When it is rolled back, jobs that began with it did not."""
         leases: list[Lease] = []
-
-        def story(tx: Transaction) -> Admitted:
-            if idempotency_key is not None:
-                known = self._known(tx, account_id, idempotency_key, body_hash)
-                if known is not None:
-                    return Admitted(known, replayed=True)
-            leader = self._leader(tx, generation, window, neighbour)
-            if leader is not None and leader.finished:
-                self.followers.answered(tx, generation, leader)
-                admitted = Admitted(generation.id)
-            elif leader is not None:
-                admitted = Admitted(generation.id, (self.followers.joined(tx, generation, leader), None))
-            else:
-                generations.add(tx, generation)
-                credits.hold(tx, generation, generation.created_at)
-                admitted = Admitted(generation.id, self._enqueue(tx, generation, model, leases))
-            if idempotency_key is not None:
-                generations.add_key(
-                    tx, account_id, idempotency_key, body_hash, generation.id, generation.created_at
-                )
-            return admitted
-
         try:
-            return await self.database.write(story)
+            return await self.database.write(lambda tx: story(tx, leases))
         except Exception:
             self.run.undo(leases)
             raise
 
-    def _known(self, tx: Transaction, account_id: str, key: str, body_hash: str) -> str | None:
+    def known(self, tx: Transaction, account_id: str, key: str, body_hash: str) -> str | None:
+        """What the same key made of the same body before, a generation or a batch. Raises
+        IdempotencyConflict for another body."""
         found = generations.find_key(tx, account_id, key)
         if found is None:
             return None
-        known_hash, generation_id, created_at = found
-        if created_at < self.clock.now() - timedelta(hours=self.settings.idempotency_hours):
+        if found.created_at < self.clock.now() - timedelta(hours=self.settings.idempotency_hours):
             return None
-        if known_hash != body_hash:
+        if found.body_hash != body_hash:
             raise IdempotencyConflict(
                 "This idempotency key came with another body before.", field="Idempotency-Key"
             )
-        return generation_id
+        return found.generation_id or found.batch_id
 
     def _generation(
-        self, generation_id: str, account_id: str, order: Order, model: Model, resolved: dict[str, Any]
+        self,
+        generation_id: str,
+        account_id: str,
+        order: Order,
+        model: Model,
+        resolved: dict[str, Any],
+        batch: tuple[str, int] | None,
     ) -> Generation:
         return Generation(
             id=generation_id,
@@ -175,6 +233,8 @@ class Admit:
             tags=order.tags,
             metadata=order.metadata,
             visibility=order.visibility or self.default_visibility,
+            batch_id=batch[0] if batch else None,
+            batch_index=batch[1] if batch else None,
         )
 
     async def _neighbour(self, generation: Generation) -> Neighbour | None:
@@ -208,24 +268,26 @@ class Admit:
         return leader
 
     def _enqueue(
-        self, tx: Transaction, generation: Generation, model: Model, leases: list[Lease]
+        self, tx: Transaction, prepared: Prepared, leases: list[Lease]
     ) -> tuple[Generation, int | None]:
         """One job per provider call; they run in parallel as far as the class has seats, and those that find
         one free begin at once. The generation as it is now, and the queue position of its first job."""
+        generation, own = prepared.generation, list[Lease]()
         first_job = None
-        for job in calls(generation, model, self.max_starts):
+        for job in calls(generation, prepared.model, self.max_starts, prepared.priority):
             job_id, lease = self.engine.begin(tx, job)
             first_job = first_job or job_id
             if lease is not None:
-                leases.append(lease)
-        position = self.engine.position(tx, first_job) if first_job and not leases else None
+                own.append(lease)
+        leases += own
+        position = self.engine.position(tx, first_job) if first_job and not own else None
         self.journal.record(tx, "queued", generation.id, position=position)
-        for lease in leases:
+        for lease in own:
             generation = self.run.begin(tx, lease, generation)
         return generation, position
 
 
-def _hash(order: Order) -> str:
+def hash_of(body: Mapping[str, Any]) -> str:
     """Equal for equal orders, however they were spelled."""
-    text = json.dumps(order.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

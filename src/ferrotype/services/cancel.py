@@ -25,17 +25,22 @@ class Cancel:
         """Ask for the generation's end; one that has ended stays as it is. Raises NotFound."""
 
         def story(tx: Transaction) -> None:
-            generation = generations.get(tx, generation_id, lock=True)
+            generation = generations.get(tx, generation_id)
             if generation is None or generation.account_id != account_id:
                 raise NotFound(f"There is no generation {generation_id}.")
-            if GENERATION.is_terminal(generation.status):
-                return
-            if generation.reused_from is not None:
-                self._followers.canceled(tx, generation)
-            else:
-                self._cancel_jobs(tx, generation)
+            self.within(tx, generation_id)
 
         await self._database.write(story)
+
+    def within(self, tx: Transaction, generation_id: str) -> None:
+        """The same in the caller's transaction, for a generation that exists."""
+        generation = generations.get(tx, generation_id, lock=True)
+        if generation is None or GENERATION.is_terminal(generation.status):
+            return
+        if generation.reused_from is not None:
+            self._followers.canceled(tx, generation)
+        else:
+            self._cancel_jobs(tx, generation)
 
     def _cancel_jobs(self, tx: Transaction, generation: Generation) -> None:
         rows = tx.execute(JOBS, {"of_generation": generation.id}).all()

@@ -7,6 +7,7 @@ from datetime import datetime
 from ferrotype.db import ledger
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.asset import Asset
+from ferrotype.domain.batch import Batch, BatchItem
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.ids import new_id
@@ -61,6 +62,24 @@ def release_rest(tx: Transaction, follower: Generation, credits: int, at: dateti
         return False
     key = f"release:{follower.id}"
     return ledger.write(tx, follower.account_id, EntryKind.RELEASE, credits, key, at, follower.id)
+
+
+def hold_batch(tx: Transaction, batch: Batch, credits: int, at: datetime) -> bool:
+    """Set aside what the items of a batch cost that have no generation yet. Raises InsufficientCredits."""
+    return ledger.write(tx, batch.account_id, EntryKind.HOLD, credits, f"hold:{batch.id}", at)
+
+
+def release_item(tx: Transaction, batch: Batch, item: BatchItem, at: datetime) -> bool:
+    """Give back an item's part of its batch's hold: its generation takes its own hold, or it has none."""
+    key = f"release:{batch.id}:{item.index}"
+    return ledger.write(tx, batch.account_id, EntryKind.RELEASE, item.credits, key, at)
+
+
+def release_waiting(tx: Transaction, batch: Batch, credits: int, at: datetime) -> bool:
+    """Give back what is left of a batch's hold: nothing more of it is ordered."""
+    if credits == 0:
+        return False
+    return ledger.write(tx, batch.account_id, EntryKind.RELEASE, credits, f"release:{batch.id}", at)
 
 
 class Accounts:

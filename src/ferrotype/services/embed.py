@@ -11,6 +11,7 @@ from sqlalchemy import select
 from ferrotype.db import generations, prompts
 from ferrotype.db.database import Database, Transaction
 from ferrotype.db.schema import jobs
+from ferrotype.domain.event import Event
 from ferrotype.domain.generation import Generation
 from ferrotype.domain.states import JobState
 from ferrotype.embedding import Embedder
@@ -37,12 +38,14 @@ class Embed:
         self._embedder = embedder
         self._terms = terms
 
-    def follow(self, tx: Transaction, generation_id: str) -> None:
+    def follow(self, tx: Transaction, event: Event) -> None:
         """Queue the job of a generation that went well, in the transaction that says so."""
-        generation = generations.get(tx, generation_id) if self._embedder is not None else None
+        if self._embedder is None or event.generation_id is None:
+            return
+        generation = generations.get(tx, event.generation_id)
         if generation is None or not _has_words(generation):
             return
-        job = NewJob(KIND, KIND, generation.account_id, generation_id, priority=Priority.BATCH)
+        job = NewJob(KIND, KIND, generation.account_id, generation.id, priority=Priority.BATCH)
         self._engine.enqueue(tx, job)
 
     async def __call__(self, lease: Lease) -> None:

@@ -17,6 +17,7 @@ from ferrotype.domain.order import Order
 from ferrotype.domain.problems import NotFound
 from ferrotype.domain.states import GENERATION, AssetState, GenerationState
 from ferrotype.engine.base import Engine
+from ferrotype.services.durations import Durations
 from ferrotype.services.journal import Journal
 from ferrotype.services.reuse import fresh_order
 
@@ -26,10 +27,13 @@ Envelope = dict[str, Any]
 class Envelopes:
     """Reads generations and assets as their public JSON. `base_url` makes the URLs absolute."""
 
-    def __init__(self, database: Database, engine: Engine, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, journal: Journal, durations: Durations, clock: Clock
+    ) -> None:
         self._database = database
         self._engine = engine
         self._journal = journal
+        self._durations = durations
         self._clock = clock
 
     async def generation(self, generation_id: str, account_id: str, base_url: str) -> Envelope:
@@ -39,7 +43,7 @@ class Envelopes:
             generation = generations.get(tx, generation_id)
             if generation is None or generation.account_id != account_id:
                 return None
-            return self._envelopes(tx, [generation], base_url)[0]
+            return self.within(tx, [generation], base_url)[0]
 
         found = await self._database.read(story)
         if found is None:
@@ -54,6 +58,7 @@ class Envelopes:
             base_url,
             progress=None,
             position=position,
+            eta=self._durations.fresh(generation, position),
             calls=[],
             now=self._clock.now(),
         )
@@ -73,7 +78,7 @@ class Envelopes:
         def story(tx: Transaction) -> tuple[list[Envelope], str | None]:
             found = generations.page(tx, account_id, limit=limit + 1, before=cursor, status=status)
             more = found[limit - 1].id if len(found) > limit else None
-            return self._envelopes(tx, found[:limit], base_url), more
+            return self.within(tx, found[:limit], base_url), more
 
         return await self._database.read(story)
 
@@ -98,20 +103,31 @@ class Envelopes:
             raise NotFound(f"There is no generation {generation_id}.")
         return [attempt_envelope(attempt) for attempt in found]
 
-    def _envelopes(self, tx: Transaction, found: list[Generation], base_url: str) -> list[Envelope]:
+    def within(self, tx: Transaction, found: list[Generation], base_url: str) -> list[Envelope]:
+        """Generations that were read in the same transaction, in their order."""
         pictures = assets.of_generations(tx, list({generation.leader_id for generation in found}))
         return [
-            generation_envelope(
-                generation,
-                pictures[generation.leader_id] if _shows(generation) else [],
-                base_url,
-                progress=self._journal.progress_of(generation.leader_id),
-                position=self._position(tx, generation),
-                calls=attempts.of_generation(tx, generation.id),
-                now=self._clock.now(),
+            self._envelope(
+                tx, generation, pictures[generation.leader_id] if _shows(generation) else [], base_url
             )
             for generation in found
         ]
+
+    def _envelope(
+        self, tx: Transaction, generation: Generation, pictures: list[Asset], base_url: str
+    ) -> Envelope:
+        position = self._position(tx, generation)
+        calls = attempts.of_generation(tx, generation.id)
+        return generation_envelope(
+            generation,
+            pictures,
+            base_url,
+            progress=self._journal.progress_of(generation.leader_id),
+            position=position,
+            eta=self._durations.eta(tx, generation, position, calls),
+            calls=calls,
+            now=self._clock.now(),
+        )
 
     def _position(self, tx: Transaction, generation: Generation) -> int | None:
         if generation.status is not GenerationState.QUEUED or generation.reused_from is not None:
@@ -129,6 +145,7 @@ def generation_envelope(
     *,
     progress: float | None,
     position: int | None,
+    eta: float | None,
     calls: list[Attempt],
     now: datetime,
 ) -> Envelope:
@@ -151,6 +168,7 @@ def generation_envelope(
         "error": generation.error,
         "progress": 1.0 if generation.status is GenerationState.SUCCEEDED else progress,
         "queue_position": position,
+        "eta_s": eta,
         "metrics": _metrics(generation, calls, now),
         "cost": {
             "credits": generation.credits_each * counted,
@@ -160,6 +178,8 @@ def generation_envelope(
         },
         "reused_from": generation.reused_from,
         "similarity": generation.similarity,
+        "batch_id": generation.batch_id,
+        "batch_index": generation.batch_index,
         "tags": generation.tags,
         "metadata": generation.metadata,
         "created_at": rfc3339(generation.created_at),

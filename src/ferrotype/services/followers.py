@@ -19,7 +19,7 @@ from ferrotype.domain.generation import Generation, shares
 from ferrotype.domain.model import Model
 from ferrotype.domain.problems import Problem
 from ferrotype.domain.states import GENERATION, AssetState, GenerationState
-from ferrotype.engine.base import Engine, NewJob
+from ferrotype.engine.base import Engine, NewJob, Priority
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services import credits
 from ferrotype.services.journal import Journal
@@ -75,7 +75,7 @@ class Followers:
             generation = self._started(tx, generation)
         for asset in leader.pictures:
             self.journal.record(tx, "output", generation.id, asset_id=asset.id, index=asset.index)
-        self.journal.follow(tx, generation.id, leader.generation.id)
+        self.journal.follow(tx, generation, leader.generation.id)
         return generation
 
     def missed(self, tx: Transaction) -> None:
@@ -169,7 +169,7 @@ class Followers:
         generations.lead(tx, following, now, retry_of=retry_of)
         generations.follow(tx, [each.id for each in others], following.id)
         for each in others:
-            self.journal.follow(tx, each.id, following.id)
+            self.journal.follow(tx, each, following.id)
         for job in calls(following, model, self.max_starts):
             self.engine.enqueue(tx, job)
 
@@ -224,7 +224,9 @@ class Followers:
         tx.on_commit(count)
 
 
-def calls(generation: Generation, model: Model, max_starts: int) -> list[NewJob]:
+def calls(
+    generation: Generation, model: Model, max_starts: int, priority: int = Priority.INTERACTIVE
+) -> list[NewJob]:
     """The jobs that make a generation's pictures: one per provider call."""
     return [
         NewJob(
@@ -233,6 +235,7 @@ def calls(generation: Generation, model: Model, max_starts: int) -> list[NewJob]
             account_id=generation.account_id,
             generation_id=generation.id,
             payload={"first": first, "count": count},
+            priority=priority,
             max_starts=max_starts,
         )
         for first, count in shares(generation.num_images, model.capabilities.max_per_call)

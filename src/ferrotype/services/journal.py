@@ -7,8 +7,10 @@ from typing import Any
 
 from ferrotype.db import generations, journal
 from ferrotype.db.database import Transaction
+from ferrotype.domain.batch import Batch
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.event import Event
+from ferrotype.domain.generation import Generation
 from ferrotype.events.base import EventBus
 
 
@@ -20,11 +22,11 @@ class Journal:
         self._bus = bus
         self._clock = clock
         self._fractions: dict[str, dict[str, tuple[float, float]]] = {}
-        self._followers: dict[str, set[str]] = {}
-        self._then: dict[str, list[Callable[[Transaction, str], None]]] = {}
+        self._followers: dict[str, dict[str, Generation]] = {}
+        self._then: dict[str, list[Callable[[Transaction, Event], None]]] = {}
 
-    def then(self, type: str, write: Callable[[Transaction, str], None]) -> None:
-        """What else is written with each event of a type: `write(tx, generation_id)`, in its transaction."""
+    def then(self, type: str, write: Callable[[Transaction, Event], None]) -> None:
+        """What else is written with each event of a type, in its transaction."""
         self._then.setdefault(type, []).append(write)
 
     def record(self, tx: Transaction, type: str, generation_id: str, **data: Any) -> None:
@@ -32,7 +34,7 @@ class Journal:
         event = journal.append(tx, Event(type, generation_id, self._clock.now(), data))
         tx.on_commit(lambda: self._publish(event))
         for write in self._then.get(type, ()):
-            write(tx, generation_id)
+            write(tx, event)
 
     def spread(self, tx: Transaction, type: str, generation_id: str, **data: Any) -> None:
         """A state event of a generation and of all that have their pictures from it."""
@@ -40,34 +42,49 @@ class Journal:
         for follower_id in generations.follower_ids(tx, generation_id):
             self.record(tx, type, follower_id, **data)
 
-    def follow(self, tx: Transaction, follower_id: str, leader_id: str) -> None:
-        """Once this is committed, live events of the leader are told to those who watch the follower too."""
-        tx.on_commit(lambda: self._followers.setdefault(leader_id, set()).add(follower_id))
+    def record_of_batch(self, tx: Transaction, type: str, batch: Batch, **data: Any) -> None:
+        """A state event of a batch as a whole."""
+        told = Event(type, None, self._clock.now(), data, account_id=batch.account_id, batch_id=batch.id)
+        event = journal.append_of_batch(tx, told)
+        tx.on_commit(lambda: self._publish(event))
 
-    def progress(self, generation_id: str, job_id: str, fraction: float, share: float) -> None:
+    def follow(self, tx: Transaction, follower: Generation, leader_id: str) -> None:
+        """Once this is committed, live events of the leader are told to those who watch the follower too."""
+        tx.on_commit(lambda: self._followers.setdefault(leader_id, {}).update({follower.id: follower}))
+
+    def progress(self, generation: Generation, job_id: str, fraction: float, share: float) -> None:
         """One job's progress (0-1); `share` is its part of the generation's pictures (0-1)."""
-        jobs = self._fractions.setdefault(generation_id, {})
+        jobs = self._fractions.setdefault(generation.id, {})
         jobs[job_id] = (fraction, share)
-        overall = self.progress_of(generation_id)
-        self._show("progress", generation_id, {"progress": overall, "job_id": job_id})
+        overall = self.progress_of(generation.id)
+        self._show("progress", generation, {"progress": overall, "job_id": job_id})
 
     def progress_of(self, generation_id: str) -> float | None:
         """How far a generation is (0-1), None when nothing is known here."""
         jobs = self._fractions.get(generation_id)
         return round(sum(done * share for done, share in jobs.values()), 4) if jobs else None
 
-    def preview(self, generation_id: str, index: int, content_type: str, base64: str) -> None:
+    def preview(self, generation: Generation, index: int, content_type: str, base64: str) -> None:
         """An unfinished picture of that index."""
         data = {"index": index, "data_uri": f"data:{content_type};base64,{base64}"}
-        self._show("preview", generation_id, data)
+        self._show("preview", generation, data)
 
-    def _show(self, type: str, generation_id: str, data: dict[str, Any]) -> None:
+    def _show(self, type: str, generation: Generation, data: dict[str, Any]) -> None:
         now = self._clock.now()
-        for watched in (generation_id, *self._followers.get(generation_id, ())):
-            self._bus.publish(Event(type, watched, now, data))
+        for watched in (generation, *self._followers.get(generation.id, {}).values()):
+            self._bus.publish(
+                Event(
+                    type,
+                    watched.id,
+                    now,
+                    data,
+                    account_id=watched.account_id,
+                    batch_id=watched.batch_id,
+                )
+            )
 
     def _publish(self, event: Event) -> None:
-        if event.terminal:
+        if event.terminal and event.generation_id is not None:
             self._fractions.pop(event.generation_id, None)
             self._followers.pop(event.generation_id, None)
         self._bus.publish(event)

@@ -374,10 +374,10 @@ class Run:
             match event:
                 case Progress(fraction):
                     share = count / call.generation.num_images
-                    self._journal.progress(call.generation.id, call.lease.job_id, fraction, share)
+                    self._journal.progress(call.generation, call.lease.job_id, fraction, share)
                 case Preview(data, content_type):
                     text = base64.b64encode(data).decode()
-                    self._journal.preview(call.generation.id, first, content_type, text)
+                    self._journal.preview(call.generation, first, content_type, text)
                 case Output(index) if index < count:
                     # Only what was asked for is kept: a workflow may make more.
                     try:

@@ -24,6 +24,13 @@ class ServiceSettings(Settings):
     max_num_images: int = setting(10, "Pictures of one generation.", ge=1, le=10)
     max_input_images: int = setting(16, "Input pictures of one generation.", ge=0)
     max_params: int = setting(64, "Entries of `params`.", ge=0)
+    max_batch_items: int = setting(10, "Items of a batch that is answered in the reply.", ge=1)
+    max_async_items: int = setting(
+        10_000,
+        "Items of a batch that comes as JSON lines, or with `Prefer: respond-async`.",
+        ge=1,
+        le=100_000,
+    )
     max_metadata_bytes: int = setting(16_384, "Bytes of `metadata` as JSON.", ge=2)
     idempotency_hours: float = setting(24.0, "How long an idempotency key is remembered.", gt=0)
     generation_timeout: float = setting(

@@ -63,10 +63,7 @@ async def ordered(
     order: Order, request: Request, context: Context, prefer: list[str] | None, idempotency_key: str | None
 ) -> JSONResponse:
     """Admit an order, wait as long as its caller wants, and answer."""
-    if idempotency_key is not None and KEY.fullmatch(idempotency_key) is None:
-        raise InvalidField(
-            "An idempotency key has 1 to 255 visible ASCII characters.", field="Idempotency-Key", limit=255
-        )
+    check_key(idempotency_key)
     seconds, applied = wait_seconds(prefer or (), context.settings)
     started = time.perf_counter()
     generation_id, base_url = new_id(), context.base_url(request)
@@ -185,6 +182,14 @@ async def events(
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(rest(), media_type="text/event-stream", headers=headers)
+
+
+def check_key(idempotency_key: str | None) -> None:
+    """Raise InvalidField unless it can be one."""
+    if idempotency_key is not None and KEY.fullmatch(idempotency_key) is None:
+        raise InvalidField(
+            "An idempotency key has 1 to 255 visible ASCII characters.", field="Idempotency-Key", limit=255
+        )
 
 
 def known(generation_id: str) -> str:

@@ -18,7 +18,7 @@ Ctx = Annotated[Context, Depends(context_of)]
 @router.get("/", include_in_schema=False)
 async def root() -> RedirectResponse:
     """People who open the address in a browser want to see something."""
-    return RedirectResponse("/docs")
+    return RedirectResponse("/studio")
 
 
 @router.get("/healthz", summary="Is the process there")

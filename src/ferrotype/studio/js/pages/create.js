@@ -1,0 +1,2 @@
+export const title = "Create";
+export function mount(root) { root.textContent = ""; }
