@@ -47,8 +47,8 @@ SUBJECTS: Final = (
     "a greenhouse", "three kites", "a café counter", "a map of C:\\harbour", "an astronaut",
 )  # fmt: skip
 PLACES: Final = (
-    "under the moon", "by the sea", "in tall grass", "on a quiet square", "beside a river", "above the clouds",
-    "in an empty hall", "at the edge of a forest",
+    "under the moon", "by the sea", "in tall grass", "on a quiet square", "beside a river",
+    "above the clouds", "in an empty hall", "at the edge of a forest",
 )  # fmt: skip
 LIGHTS: Final = ("at dawn", "in evening sun", "in fog", "by lantern light", "after rain", "at high noon")
 DETAILS: Final = (
@@ -93,9 +93,7 @@ async def fill(
         for drawing, asset in own:
             pictures.append(asset)
             if folder is not None:
-                kept.append(
-                    {"asset_id": asset["id"], "store": "disk", "key": _key(drawing), "stored_at": at}
-                )
+                kept.append({"asset_id": asset["id"], "store": "disk", "key": _key(drawing), "stored_at": at})
     for table, rows in ((generations, made), (assets, pictures), (copies, kept)):
         for start in range(0, len(rows), ROWS):
             chunk = rows[start : start + ROWS]
@@ -156,9 +154,10 @@ def _orders(
         ratio = dice.choice(list(RATIOS))
         generation = _generation(dice, account_id, ratio, num_images, at, number)
         chosen = [dice.choice(by_ratio[ratio]) for _ in range(num_images)]
-        yield generation, [
-            (drawing, _asset(generation, drawing, index, at)) for index, drawing in enumerate(chosen)
-        ]
+        yield (
+            generation,
+            [(drawing, _asset(generation, drawing, index, at)) for index, drawing in enumerate(chosen)],
+        )
         left, number = left - num_images, number + 1
 
 

@@ -20,8 +20,6 @@ CHROMIUM = os.environ.get("FERROTYPE_TEST_CHROMIUM") or shutil.which("chromium")
 MISSING = (
     f"{CHROMIUM} is not there: install Debian's package `chromium`, or name one in FERROTYPE_TEST_CHROMIUM"
 )
-    f"{CHROMIUM} is not there: install Debian's package `chromium`, or name one in FERROTYPE_TEST_CHROMIUM"
-)
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

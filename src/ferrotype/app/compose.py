@@ -63,6 +63,7 @@ from ferrotype.services.durations import Durations
 from ferrotype.services.embed import Embed
 from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
+from ferrotype.services.estimates import Estimates
 from ferrotype.services.followers import Followers
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.inputs import Inputs
@@ -273,6 +274,7 @@ class Ferrotype:
         self.batches = batch_stories(
             database, engine, self.admit, self.cancel, self.envelopes, self.journal, self.bus, clock
         )
+        self.estimates = Estimates(database, self.admit, references, self.durations)
         self.cdn = open_purger(settings.cdn, settings.http.public_url, clock)
         uncache = Uncache(database, engine, self.levels, self.cdn, settings.cdn.hosts)
         self.lifecycle = Lifecycle(database, engine, self.levels, uncache, clock)
@@ -373,6 +375,7 @@ class Ferrotype:
             similar=self.similar,
             signer=self.signer,
             vocabulary=offer.vocabulary,
+            estimates=self.estimates,
             envelopes=self.envelopes,
             waiting=Waiting(self.envelopes),
             telemetry=self.telemetry,

@@ -91,6 +91,12 @@ def of_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Asset]:
     return {row.id: _asset(row) for row in tx.execute(_ROWS.where(assets.c.id.in_(ids)))}
 
 
+def standing(tx: Transaction, account_id: str, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are pictures of the account and were not deleted."""
+    own = assets.c.account_id == account_id, assets.c.deleted_at.is_(None), assets.c.id.in_(ids)
+    return set(tx.execute(select(assets.c.id).where(*own)).scalars())
+
+
 def uploaded(tx: Transaction, account_id: str, sha256: str, visibility: Visibility) -> Asset | None:
     """The account's newest upload of these bytes that stands and is that visible."""
     wanted = {"account": account_id, "content": sha256, "seen_by": visibility}
@@ -190,4 +196,5 @@ def _asset(row: Row[Any]) -> Asset:
         deleted_at=row.deleted_at,
         expires_at=row.expires_at,
         purged_at=row.purged_at,
+        favourite_at=row.favourite_at,
     )

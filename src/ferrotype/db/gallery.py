@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     style: str | None
     aspect_ratio: str | None
     operation: str
-    count: int
+    pictures: int
 
 
 def timeline(tx: Transaction, account_id: str, wanted: Filters) -> list[Seen]:
@@ -75,7 +75,7 @@ def kinds(tx: Transaction, account_id: str, wanted: Filters) -> list[Kind]:
         generations.c.aspect_ratio,
         generations.c.operation,
     )
-    counted = select(*columns, func.count().label("count"))
+    counted = select(*columns, func.count().label("pictures"))
     statement = _narrowed(tx, counted, account_id, wanted, made=True).group_by(*columns)
     return [Kind(*row) for row in tx.execute(statement)]
 
@@ -155,9 +155,8 @@ def _of_orders(wanted: Filters) -> list[Condition]:
     ):
         if value is not None:
             found.append(column == value)
-    for word in wanted.words:
-        found.append(generations.c.prompt_folded.contains(word, autoescape=True))
-    return found
+    prompt = generations.c.prompt_folded
+    return found + [prompt.contains(word, autoescape=True) for word in wanted.words]
 
 
 def _tagged(tx: Transaction, tag: str) -> Condition:

@@ -116,7 +116,14 @@ generations = Table(
     Column("completed_at", Moment),
     # The account's in their order, with all that a gallery filters by and counts: the rows are wide.
     Index(
-        "ix_generations_gallery", "account_id", "id", "model", "style", "aspect_ratio", "operation", "batch_id"
+        "ix_generations_gallery",
+        "account_id",
+        "id",
+        "model",
+        "style",
+        "aspect_ratio",
+        "operation",
+        "batch_id",
     ),
 )
 #: What was made for an identical order, newest last; and which generations have their pictures from another.

@@ -76,3 +76,4 @@ class Asset(BaseModel):
     deleted_at: datetime | None = None
     expires_at: datetime | None = None
     purged_at: datetime | None = None
+    favourite_at: datetime | None = None

@@ -1,7 +1,7 @@
 """What a gallery shows: filters, and days of ids.
 
-A picture is as old as its id says (UUIDv7; imported ones have that of their file's time): one order for pages,
-days and cursors, in which nothing has to be sorted.
+A picture is as old as its id says (UUIDv7; imported ones have that of their file's time): one order for
+pages, days and cursors, in which nothing has to be sorted.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ class Filters:
     """Which pictures are wanted; None asks nothing.
 
     `words` are folded (`domain/words.py`) and must all occur in the prompt. Without a `state` those that
-    failed are left out. `from_ms` (included) and `end_ms` (not) are milliseconds since 1970. `deleted`: those
-    that can be restored instead of those that stand. `uploads`: those that nobody ordered, or only the others.
+    failed are left out. `from_ms` (included) and `end_ms` (not) are milliseconds since 1970. `deleted`:
+    those that can be restored instead of those that stand. `uploads`: only those that nobody ordered, or only
+    the others.
     """
 
     words: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ The tree::
     │   ├── NotFound                404 not_found
     │   ├── MethodNotAllowed        405 method_not_allowed
     │   ├── IdempotencyConflict     409 idempotency_conflict
+    │   ├── NameTaken               409 name_taken
     │   ├── NothingToDownload       409 nothing_to_download
     │   ├── NothingToRetry          409 nothing_to_retry
     │   ├── Gone                    410 gone
@@ -140,6 +141,10 @@ class MethodNotAllowed(RequestProblem):
 
 class IdempotencyConflict(RequestProblem):
     code, status, title = "idempotency_conflict", 409, "The idempotency key was used with another body"
+
+
+class NameTaken(RequestProblem):
+    code, status, title = "name_taken", 409, "That name is in use"
 
 
 class NothingToDownload(RequestProblem):

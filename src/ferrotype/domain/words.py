@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from unicodedata import normalize
 
-#: Form in which two spellings of one text are equal (Unicode, 3.13 D147, NFKC_Casefold but for what it drops).
+#: Form in which two spellings of one text are equal (Unicode 16, 3.13.5, D146).
 FORM: Final = "NFKC"
 
 

@@ -14,6 +14,7 @@ from ferrotype.http.routes import (
     batches,
     catalogue,
     downloads,
+    estimates,
     generations,
     hooks,
     imports,
@@ -39,6 +40,7 @@ def build_api(context: Context) -> FastAPI:
     for module in (
         generations,
         batches,
+        estimates,
         prompts,
         downloads,
         assets,

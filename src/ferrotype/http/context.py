@@ -25,6 +25,7 @@ from ferrotype.services.cancel import Cancel
 from ferrotype.services.cancel_batch import CancelBatch
 from ferrotype.services.downloads import Downloads
 from ferrotype.services.envelopes import Envelopes
+from ferrotype.services.estimates import Estimates
 from ferrotype.services.lifecycle import Lifecycle
 from ferrotype.services.routing import Routing
 from ferrotype.services.similar import Similar
@@ -59,6 +60,7 @@ class Context:
     similar: Similar
     signer: UrlSigner
     vocabulary: Vocabulary
+    estimates: Estimates
     envelopes: Envelopes
     waiting: Waiting
     telemetry: Telemetry

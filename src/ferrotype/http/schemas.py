@@ -48,6 +48,7 @@ class AssetBody(BaseModel):
     source_type: str | None = Field(description="IPTC DigitalSourceType.")
     credit: Credit | None
     visibility: Visibility
+    favourite: bool
     created_at: str
     expires_at: str | None = Field(description="When it will be deleted.")
     deleted_at: str | None = Field(description="It can be restored until its bytes are gone.")

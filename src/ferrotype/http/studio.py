@@ -120,7 +120,7 @@ class Studio:
     def _page(self, index: str, page: str, theme: str) -> Reply:
         """The page, with what it needs first named in its head."""
         import_map = json.dumps(
-            {"imports": {f"studio/{name}": url for name, url in self._urls.items()}}, separators=(",", ":")
+            {"imports": {_specifier(name): url for name, url in self._urls.items()}}, separators=(",", ":")
         )
         modules = self._closure(f"js/pages/{page}.js")
         preload = "\n".join(f'<link rel="modulepreload" href="{self._urls[name]}">' for name in modules)
@@ -164,14 +164,15 @@ class Studio:
     def _closure(self, page: str) -> list[str]:
         """main.js, the page's module and everything that they import, nearest first."""
         found: list[str] = []
-        pending = ["js/main.js", page]
+        named = {_specifier(name): name for name in self.files}
+        pending: list[str | None] = ["js/main.js", page]
         while pending:
             name = pending.pop(0)
-            if name in found or name not in self.files:
+            if name is None or name in found:
                 continue
             found.append(name)
             text = self.files[name].decode()
-            pending += [each.removeprefix("studio/") for each in _IMPORT.findall(text)]
+            pending += [named.get(each) for each in _IMPORT.findall(text)]
         return found
 
 
@@ -211,6 +212,11 @@ def _reply(data: bytes, kind: str, headers: list[tuple[bytes, bytes]], *, packed
         else start(200, [*typed, (b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(smaller))]),
         unchanged=start(304, common),
     )
+
+
+def _specifier(name: str) -> str:
+    """What modules call a file: `studio/lib/api.js`, `studio/img/mark.svg`."""
+    return f"studio/{name.removeprefix('js/')}"
 
 
 def _page_of(name: str) -> str | None:

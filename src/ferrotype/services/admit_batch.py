@@ -163,9 +163,10 @@ class AdmitBatch:
             if isinstance(row, Refused) or not (row.order.references or row.order.mask):
                 return row
             key = (*row.order.references, None, row.order.mask, row.order.visibility, row.model.name)
-            task = waiting.setdefault(key, asyncio.ensure_future(collect(row)))
+            if key not in waiting:
+                waiting[key] = asyncio.create_task(collect(row))
             try:
-                inputs = await task
+                inputs = await waiting[key]
             except Problem as problem:
                 return Refused(row.index, row.custom_id, given(row.order), problem)
             order = row.order.model_copy(

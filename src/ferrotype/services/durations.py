@@ -9,7 +9,7 @@ before. docs/BATCHES.md says the same to users.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,24 @@ class Duration:
     p50_s: float
     p95_s: float
     mean_s: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """`ahead` jobs hold one of the `seats` of their classes, or wait for one."""
+
+    ahead: int
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Seconds until the `first` and until `all` of some calls have ended; at least `samples` calls of each
+    model were measured."""
+
+    first: float
+    all: float
     samples: int
 
 
@@ -78,6 +96,35 @@ class Durations:
         ahead = 0 if position is None else seats + position - 1
         return round(expected(ahead, calls, seats, duration)[1], DIGITS)
 
+    def forecast(
+        self, tx: Transaction, work: Mapping[tuple[str, str], int], priority: int
+    ) -> tuple[Queue, Forecast | None]:
+        """What so many calls by (class, model) would find before them if they were ordered now, and when they
+        would end; None for a model without measurements."""
+        by_class: dict[str, dict[str, int]] = {}
+        for (class_, model), calls in work.items():
+            by_class.setdefault(class_, {})[model] = calls
+        ahead = {class_: self._engine.ahead(tx, class_, priority) for class_ in by_class}
+        queue = Queue(sum(ahead.values()), sum(self.seats(class_) for class_ in by_class))
+        known = {model: self.of(tx, model) for _, model in work}
+        durations = {model: duration for model, duration in known.items() if duration is not None}
+        if len(durations) < len(known):
+            return queue, None
+        ends = [
+            expected(
+                ahead[class_],
+                sum(models.values()),
+                self.seats(class_),
+                together([(durations[model], calls) for model, calls in models.items()]),
+            )
+            for class_, models in by_class.items()
+        ]
+        return queue, Forecast(
+            round(min((first for first, _ in ends), default=0.0), DIGITS),
+            round(max((last for _, last in ends), default=0.0), DIGITS),
+            min((duration.samples for duration in durations.values()), default=0),
+        )
+
     def eta(
         self, tx: Transaction, generation: Generation, position: int | None, attempts: Sequence[Attempt]
     ) -> float | None:
@@ -120,6 +167,21 @@ def expected(ahead: int, calls: int, seats: int, duration: Duration) -> tuple[fl
         return (max(0.0, waves - done) * duration.mean_s if waves else 0.0) + duration.p50_s
 
     return end(0), end(calls - 1)
+
+
+def together(parts: Sequence[tuple[Duration, int]]) -> Duration:
+    """That of calls to several models, of each so many."""
+    calls = sum(count for _, count in parts)
+
+    def weighted(of: Callable[[Duration], float]) -> float:
+        return sum(of(duration) * count for duration, count in parts) / calls
+
+    return Duration(
+        weighted(lambda each: each.p50_s),
+        weighted(lambda each: each.p95_s),
+        weighted(lambda each: each.mean_s),
+        min(duration.samples for duration, _ in parts),
+    )
 
 
 def measured(seconds: Sequence[float]) -> Duration | None:

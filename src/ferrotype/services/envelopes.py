@@ -216,6 +216,7 @@ def asset_envelope(asset: Asset, base_url: str) -> Envelope:
         "source_type": asset.source_type,
         "credit": asset.credit.model_dump() if asset.credit else None,
         "visibility": asset.visibility.value,
+        "favourite": asset.favourite_at is not None,
         "created_at": rfc3339(asset.created_at),
         "expires_at": _time(asset.expires_at),
         "deleted_at": _time(asset.deleted_at),

@@ -28,8 +28,8 @@ FACETS: Final = (
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a page begins: after the picture `cursor`, or with number `offset` of `day`, which is in `tz`
-    minutes east of UTC; with neither at the newest. Pictures newer than `until` do not count. `beyond` the day
-    it goes on into those before."""
+    minutes east of UTC; with neither at the newest. Pictures newer than `until` do not count. `beyond`
+    that day it goes on into those before."""
 
     cursor: str | None = None
     day: date | None = None
@@ -126,7 +126,8 @@ def _check(tx: Transaction, account_id: str, wanted: Filters) -> None:
 
 def _pictures(tx: Transaction, ids: Sequence[str], base_url: str) -> list[Envelope]:
     found = assets.of_ids(tx, ids)
-    orders = gallery.made_by(tx, sorted({each.generation_id for each in found.values() if each.generation_id}))
+    made_by = {asset.generation_id for asset in found.values() if asset.generation_id is not None}
+    orders = gallery.made_by(tx, sorted(made_by))
     shown = []
     for asset_id in ids:
         asset = found[asset_id]
@@ -161,6 +162,6 @@ def _counted(found: Iterable[Kind], wanted: Filters, field: str) -> list[Envelop
     for kind in found:
         value = getattr(kind, field)
         if value is not None and all(getattr(kind, name) == choice for name, choice in asked):
-            counts[value] += kind.count
+            counts[value] += kind.pictures
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     return [{"name": name, "count": count} for name, count in ordered]

@@ -1,4 +1,4 @@
-"""`/v1/assets`: upload a picture, look at one, say who may load it, delete it."""
+"""`/v1/assets`: upload a picture, look at one, say who may load it, favour it, delete it; or many at once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ferrotype.domain.ids import is_id
 from ferrotype.domain.problems import Gone, InvalidField, MalformedRequest, NotFound, TooLarge
 from ferrotype.domain.transform_query import parse
 from ferrotype.http.context import Context, context_of
+from ferrotype.http.many import Chosen, OutcomeBody, outcome
 from ferrotype.http.picture_query import DOWNLOAD
 from ferrotype.http.schemas import AssetBody, problems
 from ferrotype.net.signing import MAX_SECONDS
@@ -85,18 +86,61 @@ class Change(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    visibility: Visibility = Field(description="Who may load it from here on.")
+    visibility: Visibility | None = Field(default=None, description="Who may load it from here on.")
+    favourite: bool | None = Field(default=None, description="Whether it is one.")
 
 
 @router.patch(
     "/{asset_id}",
-    summary="Say who may load it",
+    summary="Say who may load it, or make it a favourite",
     responses={200: {"model": AssetBody}, **problems(401, 404, 410, 422)},
 )
 async def change(asset_id: str, change: Change, request: Request, context: Ctx) -> JSONResponse:
-    """Copies that browsers and CDNs keep of it already, they keep."""
-    await context.lifecycle.show_to(known(asset_id), context.account_id, change.visibility)
+    """What is left out stays. Copies that browsers and CDNs keep of it already, they keep."""
+    if change.visibility is None and change.favourite is None:
+        raise InvalidField("Give visibility or favourite.", field="visibility")
+    if change.visibility is not None:
+        await context.lifecycle.show_to(known(asset_id), context.account_id, change.visibility)
+    if change.favourite is not None:
+        await context.lifecycle.favour(known(asset_id), context.account_id, change.favourite)
     return await show(asset_id, request, context)
+
+
+@router.post(
+    "/delete",
+    summary="Delete many assets",
+    responses={200: {"model": OutcomeBody}, **problems(400, 401, 422)},
+)
+async def delete_many(chosen: Chosen, context: Ctx) -> JSONResponse:
+    """Each as by `DELETE`. Those that do not exist are told in `missing`, and the others are deleted."""
+    return outcome(*await context.lifecycle.delete_many(chosen.asset_ids, context.account_id))
+
+
+@router.post(
+    "/restore",
+    summary="Restore many deleted assets",
+    responses={200: {"model": OutcomeBody}, **problems(400, 401, 422)},
+)
+async def restore_many(chosen: Chosen, context: Ctx) -> JSONResponse:
+    """Each as by its own route. Those that do not exist or whose bytes are gone are told in `missing`."""
+    return outcome(*await context.lifecycle.restore_many(chosen.asset_ids, context.account_id))
+
+
+class Favoured(Chosen):
+    """What they are to be."""
+
+    favourite: bool
+
+
+@router.post(
+    "/favourite",
+    summary="Make many assets favourites",
+    responses={200: {"model": OutcomeBody}, **problems(400, 401, 422)},
+)
+async def favour_many(chosen: Favoured, context: Ctx) -> JSONResponse:
+    """Or favourites no more. Those that do not exist or were deleted are told in `missing`."""
+    changed = await context.lifecycle.favour_many(chosen.asset_ids, context.account_id, chosen.favourite)
+    return outcome(*changed)
 
 
 @router.delete("/{asset_id}", summary="Delete an asset", status_code=204, responses=problems(401, 404))

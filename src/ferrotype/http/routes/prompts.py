@@ -1,13 +1,14 @@
-"""`/v1/prompts`: what was asked for before."""
+"""`/v1/prompts`: what was asked for before, and what one prompt stands for."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from ferrotype.domain.dynamic_prompts import first, told
 from ferrotype.domain.problems import InvalidField
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.schemas import GenerationBody, problems
@@ -15,6 +16,44 @@ from ferrotype.http.schemas import GenerationBody, problems
 router = APIRouter(prefix="/v1/prompts", tags=["generations"])
 
 Ctx = Annotated[Context, Depends(context_of)]
+#: Prompts that one reply shows.
+MAX_SHOWN: Final = 1_000
+
+
+class Template(BaseModel):
+    """`POST /v1/prompts/expand`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: str = Field(description="With groups: `a {red|blue} car`, `{1..5}`.")
+    limit: int = Field(default=100, ge=1, le=MAX_SHOWN, description="Prompts of the reply at most.")
+
+
+class PromptsBody(BaseModel):
+    """What a dynamic prompt stands for."""
+
+    object: Literal["expansion"]
+    count: int = Field(description="How many prompts it stands for; 9007199254740991 is that many or more.")
+    prompts: list[str] = Field(description="The first `limit`, in their order.")
+    truncated: bool = Field(description="Whether there are more.")
+
+
+@router.post(
+    "/expand",
+    summary="See what a dynamic prompt stands for",
+    responses={200: {"model": PromptsBody}, **problems(400, 401, 413, 422)},
+)
+async def expand(template: Template) -> JSONResponse:
+    """Every combination of a prompt's groups, and how many there are; nothing is ordered. A prompt without
+    groups stands for itself."""
+    count, prompts = first(template.prompt, template.limit)
+    body = {
+        "object": "expansion",
+        "count": told(count),
+        "prompts": prompts,
+        "truncated": count > len(prompts),
+    }
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
 class SimilarBody(BaseModel):

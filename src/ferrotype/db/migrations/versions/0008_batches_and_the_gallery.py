@@ -40,8 +40,18 @@ GALLERY = (
     ),
     (
         "assets",
-        ["account_id", "id", "generation_id", "state", "seed", "width", "height", "deleted_at", "purged_at"]
-        + ["favourite_at"],
+        [
+            "account_id",
+            "id",
+            "generation_id",
+            "state",
+            "seed",
+            "width",
+            "height",
+            "deleted_at",
+            "purged_at",
+            "favourite_at",
+        ],
     ),
 )
 SEARCHED = ("prompt_folded", "style", "aspect_ratio")

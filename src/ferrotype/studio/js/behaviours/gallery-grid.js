@@ -152,8 +152,10 @@ export class Grid {
     const top = layout.sectionTop[s];
     section.group.style.transform = `translateY(${top}px)`;
     section.group.style.height = `${layout.sectionHigh[s]}px`;
-    const following = [...this.sections.values()].find((each) => each.group.isConnected && each.date < date);
-    if (!section.group.isConnected) this.canvas.insertBefore(section.group, following?.group ?? null);
+    if (!section.group.isConnected) {
+      const older = [...this.canvas.children].find((each) => each.dataset.date < date);
+      this.canvas.insertBefore(section.group, older ?? null);
+    }
     let next = section.tiles.firstChild;
     for (let i = first; i < end; i++) {
       const slot = list.slots[i];

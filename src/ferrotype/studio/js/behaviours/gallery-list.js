@@ -12,9 +12,10 @@ const NEW_ONES = 100;
 
 export const MINUTES_EAST = -new Date().getTimezoneOffset();
 
-/** The visitor's date of a moment, as the server counts days: YYYY-MM-DD. */
-export function dayOf(moment) {
-  return new Date(Date.parse(moment) + MINUTES_EAST * 60_000).toISOString().slice(0, 10);
+/** The day that the server counts a picture to, YYYY-MM-DD: an id begins with its milliseconds. */
+export function dayOf(assetId) {
+  const at = parseInt(assetId.replaceAll("-", "").slice(0, 12), 16);
+  return new Date(at + MINUTES_EAST * 60_000).toISOString().slice(0, 10);
 }
 
 export class PictureList {
@@ -162,7 +163,7 @@ export class PictureList {
   }
 
   #insert(asset) {
-    const date = dayOf(asset.created_at);
+    const date = dayOf(asset.id);
     if (this.sections[0]?.date === date) this.sections[0].count++;
     else this.sections.unshift({ date, count: 1 });
     this.slots.unshift({ ...slot(ratioOf(asset)), asset });
@@ -181,7 +182,7 @@ export class PictureList {
     this.windows.add(window);
     for (const each of asked) each.asked = true;
     const until = this.newest ? `&until=${this.newest}` : "";
-    const where = `date=${place.date}&offset=${place.offset}&limit=${asked.length}${until}`;
+    const where = `date=${place.date}&offset=${place.offset}&limit=${asked.length}&beyond=true${until}`;
     try {
       const { data } = await get(`/v1/gallery?${this.#params(this.query)}&${where}`, { signal: window.abort.signal });
       data.slice(0, asked.length).forEach((asset, i) => (asked[i].asset = asset));

@@ -5,6 +5,7 @@ import { h, uid } from "studio/lib/dom.js";
 import { date } from "studio/lib/format.js";
 import { icon } from "studio/lib/icons.js";
 
+const DATA_URI = /^data:image\/[\w+.-]+;base64,[\w+/=]+$/;
 const spare = [];
 const WORDS = { arriving: "Arriving", failed: "It never arrived" };
 
@@ -75,7 +76,7 @@ function describe(tile, asset) {
   const kept = asset?.placeholder;
   const style = tile.firstChild.style;
   style.backgroundColor = kept?.color ?? "";
-  style.backgroundImage = kept?.data_uri?.startsWith("data:image/") ? `url("${CSS.escape(kept.data_uri)}")` : "";
+  style.backgroundImage = DATA_URI.test(kept?.data_uri) ? `url("${kept.data_uri}")` : "";
 }
 
 function load(tile, asset, side) {
