@@ -40,6 +40,7 @@ from ferrotype.http.picture_headers import Caching
 from ferrotype.http.picture_query import Queries
 from ferrotype.http.prepared import Prepared
 from ferrotype.http.session import Guesses, Sessions
+from ferrotype.http.share_page import SharePage
 from ferrotype.http.studio import Studio
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.provenance.c2pa import open_signing
@@ -53,6 +54,7 @@ from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
 from ferrotype.services.cancel import Cancel
 from ferrotype.services.cdn import Uncache
+from ferrotype.services.collections import Collections
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.copies import Copies
 from ferrotype.services.credits import Accounts
@@ -65,6 +67,7 @@ from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.estimates import Estimates
 from ferrotype.services.followers import Followers
+from ferrotype.services.gallery import Gallery
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.janitor import Janitor
@@ -80,6 +83,7 @@ from ferrotype.services.retention import Retention
 from ferrotype.services.reuse import Reuse
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
+from ferrotype.services.shares import Shares
 from ferrotype.services.similar import Similar
 from ferrotype.services.standing import Standings
 from ferrotype.services.status import Status
@@ -372,6 +376,12 @@ class Ferrotype:
                 settings.downloads,
             ),
             lifecycle=self.lifecycle,
+            gallery=Gallery(self.database),
+            collections=Collections(self.database, self.clock),
+            shares=Shares(self.database, self.clock),
+            share_page=SharePage(
+                self.signer, offer.vocabulary, self.clock, only_signed=delivery.transforms == "signed"
+            ),
             similar=self.similar,
             signer=self.signer,
             vocabulary=offer.vocabulary,

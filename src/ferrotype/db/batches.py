@@ -76,6 +76,18 @@ _MADE: Final = (
         generations.c.reused_from.is_(None) | (generations.c.status == GenerationState.SUCCEEDED),
     )
 )
+_PICTURES: Final = (
+    select(assets.c.id)
+    .select_from(generations)
+    .join(assets, assets.c.generation_id == func.coalesce(generations.c.reused_from, generations.c.id))
+    .where(
+        _OF_BATCH,
+        generations.c.status == GenerationState.SUCCEEDED,
+        assets.c.state != AssetState.FAILED,
+        assets.c.deleted_at.is_(None),
+    )
+    .order_by(generations.c.batch_index, assets.c.index)
+)
 _SETTLED: Final = (
     select(
         func.coalesce(
@@ -261,6 +273,11 @@ def failed_items(tx: Transaction, batch_id: str) -> list[BatchItem]:
 def all_items(tx: Transaction, batch_id: str) -> list[BatchItem]:
     """Every item."""
     return [_item(row) for row in tx.execute(_ALL, {"of_batch": batch_id})]
+
+
+def picture_ids(tx: Transaction, batch_id: str) -> list[str]:
+    """The pictures that stand, in the order of the items."""
+    return list(tx.execute(_PICTURES, {"of_batch": batch_id}).scalars())
 
 
 def totals(tx: Transaction, batch_id: str) -> tuple[int, int, float]:

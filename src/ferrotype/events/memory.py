@@ -3,68 +3,120 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from ferrotype.domain.event import LIVE_EVENTS, Event
-from ferrotype.events.base import Closed
+from ferrotype.domain.event import Event
+from ferrotype.events.base import Closed, Losses
 
-#: Events that wait for one slow reader at most.
+#: State events that wait for one slow reader at most.
 MAILBOX: Final = 256
+#: Live events that do, each the newest of its kind: a preview may have 90 KB, though readers share it.
+LIVE_MAILBOX: Final = 64
+
+Kind = tuple[str, str | None, object]
 
 
 class Mailbox:
-    """One reader's waiting events."""
+    """One reader's waiting events, in their order. Putting one in and taking one out cost the same however
+    many wait. A newer live event takes the place of an older one of its kind."""
 
-    def __init__(self, limit: int = MAILBOX) -> None:
-        self.lagged = False
-        self._closed = False
+    __slots__ = (
+        "_closed", "_count", "_dropped", "_limit", "_live", "_live_limit", "_missed", "_nudged", "_states",
+        "_waiter", "_wants",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        limit: int = MAILBOX,
+        live_limit: int = LIVE_MAILBOX,
+        wants: Callable[[Event], bool] | None = None,
+    ) -> None:
         self._limit = limit
-        self._events: deque[Event] = deque()
-        self._arrived = asyncio.Event()
+        self._live_limit = live_limit
+        self._wants = wants
+        self._count = 0
+        self._missed = self._dropped = 0
+        self._closed = self._nudged = False
+        #: Both with the number of their arrival, by which they are merged again.
+        self._states: deque[tuple[int, Event]] | None = None
+        self._live: OrderedDict[Kind, tuple[int, Event]] | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     def put(self, event: Event) -> None:
-        """Add an event; a newer live event takes the place of an older one of its kind. In a full mailbox
-        the oldest live event makes room, else the oldest of all, which the journal still has."""
-        if event.type in LIVE_EVENTS:
-            self._drop(lambda waiting: _kind(waiting) == _kind(event))
-        if len(self._events) >= self._limit and not self._drop(lambda waiting: waiting.type in LIVE_EVENTS):
-            if event.type in LIVE_EVENTS:
-                return
-            self.lagged = True
-            self._events.popleft()
-        self._events.append(event)
-        self._arrived.set()
+        """Add an event. In a full mailbox the oldest of its sort makes room."""
+        if self._wants is not None and not self._wants(event):
+            return
+        self._count += 1
+        if event.seq is None:
+            live = self._live = OrderedDict() if self._live is None else self._live
+            kind = _kind(event)
+            if live.pop(kind, None) is None and len(live) >= self._live_limit:
+                live.popitem(last=False)
+                self._dropped += 1
+            live[kind] = self._count, event
+        else:
+            states = self._states = deque() if self._states is None else self._states
+            if len(states) >= self._limit:
+                states.popleft()
+                self._missed += 1
+            states.append((self._count, event))
+        self._wake()
 
-    def close(self) -> None:
-        """No more events will come."""
-        self._closed = True
-        self._arrived.set()
+    def take(self) -> Event | None:
+        states, live = self._states, self._live
+        if states and (not live or states[0][0] < next(iter(live.values()))[0]):
+            return states.popleft()[1]
+        if live:
+            return live.popitem(last=False)[1][1]
+        return None
 
     async def get(self) -> Event:
-        while not self._events:
+        while (event := self.take()) is None:
             if self._closed:
                 raise Closed
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._events.popleft()
+            await self.wait()
+        return event
+
+    async def wait(self) -> None:
+        if not (self._states or self._live or self._closed or self._nudged):
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._nudged = False
+
+    def nudge(self) -> None:
+        self._nudged = True
+        self._wake()
+
+    def losses(self) -> Losses:
+        found = Losses(self._missed, self._dropped)
+        self._missed = self._dropped = 0
+        return found
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         with suppress(Closed):
             while True:
                 yield await self.get()
 
-    def _drop(self, fits: Callable[[Event], bool]) -> bool:
-        for index, waiting in enumerate(self._events):
-            if fits(waiting):
-                del self._events[index]
-                return True
-        return False
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
-def _kind(event: Event) -> tuple[str, str | None, object]:
+def _kind(event: Event) -> Kind:
     """Progress and previews of different generations and pictures do not replace each other."""
     return event.type, event.generation_id, event.data.get("index")
 
@@ -75,15 +127,18 @@ class MemoryEventBus:
     def __init__(self) -> None:
         self._mailboxes: dict[str, set[Mailbox]] = defaultdict(set)
         self._closed = False
+        self._turn = 0
 
     def publish(self, event: Event) -> None:
+        if event.seq is not None:
+            self._turn += 1
         for topic in event.topics:
             for mailbox in self._mailboxes.get(topic, ()):
                 mailbox.put(event)
 
     @contextmanager
-    def subscribe(self, topic: str) -> Iterator[Mailbox]:
-        mailbox = Mailbox()
+    def subscribe(self, topic: str, wants: Callable[[Event], bool] | None = None) -> Iterator[Mailbox]:
+        mailbox = Mailbox(wants=wants)
         if self._closed:
             mailbox.close()
         self._mailboxes[topic].add(mailbox)
@@ -94,6 +149,13 @@ class MemoryEventBus:
             watching.discard(mailbox)
             if not watching:
                 del self._mailboxes[topic]
+
+    def is_watched(self, event: Event) -> bool:
+        return any(topic in self._mailboxes for topic in event.topics)
+
+    @property
+    def turn(self) -> int:
+        return self._turn
 
     def close(self) -> None:
         self._closed = True

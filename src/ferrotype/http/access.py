@@ -29,6 +29,8 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/studio/session"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Providers call here from anywhere; what they say is signed, or only makes us ask.
 HOOKS = "/v1/hooks/"
+#: Pages of shared pictures: whoever has the URL of one may see it, by whichever name of this server.
+SHARED = "/s/"
 
 
 class Access:
@@ -44,7 +46,7 @@ class Access:
     def check(self, path: str, headers: Headers, method: str = "GET") -> None:
         """Raise Unauthorized or Forbidden. A WebSocket's `method` is any that is not safe: no browser keeps
         foreign pages from opening one."""
-        if path.startswith(HOOKS):
+        if path.startswith((HOOKS, SHARED)):
             return
         if self._key is not None:
             if path in OPEN_PATHS or self._bears_key(headers):

@@ -15,6 +15,7 @@ from ferrotype.events.base import EventBus
 from ferrotype.http.access import Access
 from ferrotype.http.session import Guesses, Sessions
 from ferrotype.http.settings import HttpSettings
+from ferrotype.http.share_page import SharePage
 from ferrotype.net.signing import UrlSigner
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.admit import Admit
@@ -23,11 +24,14 @@ from ferrotype.services.batch_again import BatchAgain
 from ferrotype.services.batch_envelopes import BatchEnvelopes
 from ferrotype.services.cancel import Cancel
 from ferrotype.services.cancel_batch import CancelBatch
+from ferrotype.services.collections import Collections
 from ferrotype.services.downloads import Downloads
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.estimates import Estimates
+from ferrotype.services.gallery import Gallery
 from ferrotype.services.lifecycle import Lifecycle
 from ferrotype.services.routing import Routing
+from ferrotype.services.shares import Shares
 from ferrotype.services.similar import Similar
 from ferrotype.services.status import Status
 from ferrotype.services.uploads import Uploads
@@ -57,6 +61,10 @@ class Context:
     uploads: Uploads
     downloads: Downloads
     lifecycle: Lifecycle
+    gallery: Gallery
+    collections: Collections
+    shares: Shares
+    share_page: SharePage
     similar: Similar
     signer: UrlSigner
     vocabulary: Vocabulary

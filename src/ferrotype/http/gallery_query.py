@@ -45,8 +45,8 @@ class GalleryQuery(BaseModel):
     deleted: bool = Field(False, description="What was deleted and can be restored.")
     uploads: bool | None = Field(
         None,
-        description="Uploaded pictures instead of generated ones. When omitted: generated ones, and both among"
-        " favourites, in a collection and among the deleted.",
+        description="Uploaded pictures instead of generated ones. When omitted: generated ones, and both"
+        " among favourites, in a collection and among the deleted.",
     )
 
     def filters(self) -> Filters:

@@ -1,8 +1,8 @@
 """`/s/{share_id}` as HTML: whole without any script, and with the tags that chat apps make a card of.
 
-Everything that came from people is escaped; the policy (CSP) allows this page's own style sheet and pictures of
-this server, and nothing else. Pictures are named from the page's own place (`../images/`), so that any host and
-any prefix of a proxy's will do; only the card's picture is absolute (The Open Graph protocol, https://ogp.me).
+Everything that came from people is escaped; the policy (CSP) allows this page's own style sheet and pictures
+of this server, and nothing else. Pictures are named from the page's own place (`../images/`), so that any
+host and any prefix of a proxy will do; only the card has an absolute one (The Open Graph protocol, ogp.me).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ WIDTHS: Final = (320, 480, 640, 960, 1280, 1920, 2560)
 #: Of the card's picture, in pixels: wide enough for a large card. Chat apps take at most 300 KB, as JPEG.
 CARD: Final = (1200, 900)
 CARD_QUALITY: Final = 75
-#: Seconds between two expiries of signed URLs: they live for one to two of these, and stay the same meanwhile, so
-#: that a browser that comes again has the pictures.
+#: Seconds between two expiries of signed URLs: they live for one to two of these and stay the same meanwhile,
+#: so that a browser that comes again has the pictures.
 SIGNED_STEP: Final = 12 * 3600
 #: Pictures that are on the screen when the page opens, about.
 EAGER: Final = 4
@@ -147,12 +147,12 @@ class SharePage:
         return f"{path}?{urlencode(pairs)}"
 
     def _seconds(self, expires_at: datetime | None) -> int:
-        """How long signed URLs live: to the end after the next of `SIGNED_STEP`, and not beyond the share's."""
-        now = self._clock.now().timestamp()
+        """How long signed URLs live: to the end after the next of `SIGNED_STEP`, not beyond the share's."""
+        now = int(self._clock.now().timestamp())
         ends = (now // SIGNED_STEP + 2) * SIGNED_STEP
         if expires_at is not None:
-            ends = min(ends, expires_at.timestamp())
-        return max(1, int(ends - now))
+            ends = min(ends, int(expires_at.timestamp()))
+        return max(1, ends - now)
 
 
 def problem_page(problem: Problem) -> tuple[str, dict[str, str]]:
@@ -160,7 +160,8 @@ def problem_page(problem: Problem) -> tuple[str, dict[str, str]]:
     title = "This page is no longer here" if problem.status == 410 else "There is no such page"
     text = (
         f"{_HEAD}<title>{title} · Ferrotype</title><style>{STYLE}</style></head><body>"
-        f'<main class="said"><h1>{title}</h1><p class="soft">{escape(problem.detail)}</p></main></body></html>\n'
+        f'<main class="said"><h1>{title}</h1><p class="soft">{escape(problem.detail)}</p></main>'
+        "</body></html>\n"
     )
     return text, _headers(STYLE, "no-store")
 

@@ -66,6 +66,14 @@ class BatchEnvelopes:
 
         return await self._database.read(story)
 
+    async def picture_ids(self, batch_id: str, account_id: str) -> tuple[str | None, list[str]]:
+        """The batch's name and its pictures that stand, in the order of its items. Raises NotFound."""
+
+        def story(tx: Transaction) -> tuple[str | None, list[str]]:
+            return self._own(tx, batch_id, account_id).name, batches.picture_ids(tx, batch_id)
+
+        return await self._database.read(story)
+
     async def page(
         self, account_id: str, base_url: str, *, limit: int, cursor: str | None, status: str | None
     ) -> tuple[list[Envelope], str | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from ferrotype.db import generations, journal
@@ -12,15 +14,18 @@ from ferrotype.domain.clock import Clock
 from ferrotype.domain.event import Event
 from ferrotype.domain.generation import Generation
 from ferrotype.events.base import EventBus
+from ferrotype.services.previews import Previews
 
 
 class Journal:
     """Writes state events into transactions, sends live ones straight to the bus, and remembers how far
-    the running generations of this process are."""
+    the running generations of this process are. `previews` bounds those; without it they are told as they
+    come."""
 
-    def __init__(self, bus: EventBus, clock: Clock) -> None:
+    def __init__(self, bus: EventBus, clock: Clock, previews: Previews | None = None) -> None:
         self._bus = bus
         self._clock = clock
+        self._previews = previews
         self._fractions: dict[str, dict[str, tuple[float, float]]] = {}
         self._followers: dict[str, dict[str, Generation]] = {}
         self._then: dict[str, list[Callable[[Transaction, Event], None]]] = {}
@@ -64,27 +69,39 @@ class Journal:
         jobs = self._fractions.get(generation_id)
         return round(sum(done * share for done, share in jobs.values()), 4) if jobs else None
 
-    def preview(self, generation: Generation, index: int, content_type: str, base64: str) -> None:
-        """An unfinished picture of that index."""
-        data = {"index": index, "data_uri": f"data:{content_type};base64,{base64}"}
-        self._show("preview", generation, data)
+    def preview(self, generation: Generation, index: int, content_type: str, data: bytes) -> None:
+        """An unfinished picture of that index, for those who watch now."""
+        now = self._clock.now()
+        if not any(map(self._bus.is_watched, self._live("preview", generation, {}, now))):
+            return
+
+        def show(content_type: str, data: bytes) -> None:
+            uri = f"data:{content_type};base64,{b64encode(data).decode()}"
+            self._show("preview", generation, {"index": index, "data_uri": uri})
+
+        if self._previews is None:
+            show(content_type, data)
+        else:
+            self._previews.offer(generation.id, index, data, content_type, show)
 
     def _show(self, type: str, generation: Generation, data: dict[str, Any]) -> None:
-        now = self._clock.now()
+        for event in self._live(type, generation, data, self._clock.now()):
+            self._bus.publish(event)
+
+    def _live(
+        self, type: str, generation: Generation, data: dict[str, Any], now: datetime
+    ) -> Iterator[Event]:
+        """The same for a generation and for all that have their pictures from it."""
         for watched in (generation, *self._followers.get(generation.id, {}).values()):
-            self._bus.publish(
-                Event(
-                    type,
-                    watched.id,
-                    now,
-                    data,
-                    account_id=watched.account_id,
-                    batch_id=watched.batch_id,
-                )
+            yield Event(
+                type, watched.id, now, data, account_id=watched.account_id, batch_id=watched.batch_id
             )
 
     def _publish(self, event: Event) -> None:
-        if event.terminal and event.generation_id is not None:
-            self._fractions.pop(event.generation_id, None)
-            self._followers.pop(event.generation_id, None)
+        if event.generation_id is not None:
+            if event.terminal:
+                self._fractions.pop(event.generation_id, None)
+                self._followers.pop(event.generation_id, None)
+            if self._previews is not None and (event.terminal or event.type == "output"):
+                self._previews.forget(event.generation_id, None if event.terminal else event.data["index"])
         self._bus.publish(event)

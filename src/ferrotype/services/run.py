@@ -7,7 +7,6 @@ looked up at the provider before anything is submitted again; `submitted` is wat
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -376,8 +375,7 @@ class Run:
                     share = count / call.generation.num_images
                     self._journal.progress(call.generation, call.lease.job_id, fraction, share)
                 case Preview(data, content_type):
-                    text = base64.b64encode(data).decode()
-                    self._journal.preview(call.generation, first, content_type, text)
+                    self._journal.preview(call.generation, first, content_type, data)
                 case Output(index) if index < count:
                     # Only what was asked for is kept: a workflow may make more.
                     try:

@@ -1,4 +1,4 @@
-"""Many pictures as one archive: `/v1/generations/{id}/download.zip` and `/v1/assets/download`."""
+"""Many pictures as one archive: `/v1/generations/{id}/download.zip`, the same of batches, and `/v1/assets/download`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Send
 
+from ferrotype.domain.problems import NothingToDownload
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.disposition import content_disposition
 from ferrotype.http.routes.generations import known
@@ -73,6 +74,22 @@ ARCHIVE: Final[dict[int | str, dict[str, Any]]] = {
 async def generation(generation_id: str, request: Request, context: Ctx) -> Archive:
     """Its pictures and a `manifest.json` as one ZIP archive, streamed."""
     download = await context.downloads.of_generation(known(generation_id), context.account_id)
+    return Archive(download, head=request.method == "HEAD")
+
+
+@router.get(
+    "/batches/{batch_id}/download.zip",
+    summary="Download a batch's pictures",
+    response_class=StreamingResponse,
+    responses={**ARCHIVE, **problems(401, 404, 409, 422)},
+)
+@router.head("/batches/{batch_id}/download.zip", include_in_schema=False)
+async def batch(batch_id: str, request: Request, context: Ctx) -> Archive:
+    """The pictures that exist by now, in the order of its items, as one ZIP archive, streamed."""
+    name, ids = await context.batches.picture_ids(known(batch_id), context.account_id)
+    if not ids:
+        raise NothingToDownload("No picture of the batch exists yet.", retry_after=1)
+    download = await context.downloads.of_assets(ids, context.account_id, name or f"batch-{batch_id[-8:]}")
     return Archive(download, head=request.method == "HEAD")
 
 

@@ -100,6 +100,23 @@ export class PictureList {
     return this.slots.findIndex((each) => each.asset?.id === assetId);
   }
 
+  /** Where a picture stands that may not be known yet; -1 where it is not in this search. */
+  async locate(assetId) {
+    const date = dayOf(assetId);
+    let first = 0;
+    for (const section of this.sections) {
+      if (section.date === date) {
+        for (let i = first; i < first + section.count; i++) {
+          if (!this.slots[i].asset) await this.#load(i, first + section.count, true);
+          if (this.slots[i]?.asset?.id === assetId) return i;
+        }
+        return -1;
+      }
+      first += section.count;
+    }
+    return -1;
+  }
+
   find(assetId) {
     return this.slots.find((each) => each.asset?.id === assetId);
   }

@@ -39,6 +39,7 @@ export function mount(root, { params }) {
   const total = h("p", { class: "soft tabular", data: { total: "" } });
   const tools = h("span", { class: "gallery-tools" });
   const empty = h("div", { class: "empty", hidden: true });
+  let viewer = null;
   const rail = h("div", { class: "rail-place" });
   fill(root,
     h("div", { class: "gallery" },
@@ -109,24 +110,35 @@ export function mount(root, { params }) {
     if (asset) view(asset.id);
   }
 
+  /** The picture that is looked at is in the address too: it can be sent to others, and Back leaves it. */
   async function view(assetId) {
     const { openViewer } = await import("studio/behaviours/viewer.js");
-    openViewer(assetId, {
-      list: { size: () => list.length, at: (index) => list.at(index), indexOf: (id) => list.indexOf(id), learn: (asset) => list.learn(asset) },
+    if (signal.aborted) return;
+    const fresh = !address("asset");
+    if (fresh) history.pushState({ viewer: true }, "", withAsset(assetId));
+    viewer = openViewer(assetId, {
+      list: {
+        size: () => list.length,
+        at: (index) => list.at(index),
+        indexOf: (id) => list.indexOf(id),
+        locate: (id) => list.locate(id),
+        learn: (asset) => list.learn(asset),
+      },
       moved: (id) => {
-        const url = new URL(location.href);
-        url.searchParams.set("asset", id);
-        history.replaceState({}, "", url);
+        history.replaceState(history.state, "", withAsset(id));
         const index = list.indexOf(id);
-        if (index >= 0) grid.goTo(index, { centre: false });
+        if (index >= 0) grid.goTo(index);
       },
       closed: () => {
-        const url = new URL(location.href);
-        url.searchParams.delete("asset");
-        history.replaceState({}, "", url);
+        viewer = null;
+        if (signal.aborted || location.pathname !== "/studio/gallery") return;
+        if (address("asset")) {
+          if (history.state?.viewer) history.back();
+          else history.replaceState({}, "", withAsset(null));
+        }
         canvas.focus({ preventScroll: true });
       },
-      removed: async (id) => {
+      removed: (id) => {
         const slot = list.find(id);
         const putBack = slot && list.takeOut(new Set([slot]));
         shelf.reload();
@@ -152,9 +164,11 @@ export function mount(root, { params }) {
     }
   }, { signal });
 
-  page = { find, view };
+  const restoration = history.scrollRestoration;
+  history.scrollRestoration = "manual";
+  page = { find, view, close: () => viewer?.close() };
   shelf.reload().then(() => list.loaded && describe());
-  find(params).then(() => { if (params.get("asset")) view(params.get("asset")); });
+  find(params).then(() => { if (address("asset")) view(address("asset")); });
   const warm = setTimeout(() => import("studio/behaviours/viewer.js"), 1500);
   return () => {
     page = null;
@@ -162,6 +176,8 @@ export function mount(root, { params }) {
     arrive.cancel();
     for (const off of offs) off();
     ending.abort();
+    viewer?.close();
+    history.scrollRestoration = restoration;
     document.body.removeAttribute("data-choosing");
   };
 }
@@ -170,6 +186,16 @@ export function mount(root, { params }) {
 export function update({ params }) {
   page?.find(params);
   if (params.get("asset")) page?.view(params.get("asset"));
+  else page?.close();
+}
+
+const address = (name) => new URLSearchParams(location.search).get(name);
+
+function withAsset(id) {
+  const url = new URL(location.href);
+  if (id) url.searchParams.set("asset", id);
+  else url.searchParams.delete("asset");
+  return url;
 }
 
 function nothing(query) {
