@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -437,3 +439,34 @@ async def test_one_batch_does_not_make_another_order_wait(tmp_path: Path) -> Non
         assert (await it.client.get(f"/v1/generations/{single['id']}")).json["status"] == "running"
         await it.client.request("POST", f"/v1/batches/{envelope['id']}/cancel")
         await ended(it.client, envelope["id"])
+
+
+async def test_when_it_will_end_follows_from_what_was_measured(tmp_path: Path) -> None:
+    async with shop(tmp_path, PAINTER, "a", FERROTYPE_CLASSES="light=2") as it:
+        sim = it.sims["a"]
+        sim.script.hold = "run"
+        unmeasured = await batch(it.client, *numbered(5), defaults={"model": "me/painter"}, headers=ASYNC)
+        assert unmeasured.json["eta_s"] is None
+        sim.works.release()
+        sim.script.hold = None
+        done = await ended(it.client, unmeasured.json["id"])
+        assert done["eta_s"] is None
+        it.client.app.durations._kept.clear()  # as after some seconds
+        sim.script.hold = "run"
+        reply = await batch(it.client, *numbered(5), defaults={"model": "me/painter"}, headers=ASYNC)
+        calls = [item["generation"]["eta_s"] for item in reply.json["items"]]
+        assert all(eta is not None for eta in calls)
+        assert reply.json["eta_s"] == pytest.approx(max(calls), rel=0.5)
+        await it.client.request("POST", f"/v1/batches/{reply.json['id']}/cancel")
+
+
+async def test_its_pictures_as_one_archive(client: Client) -> None:
+    import io
+    import zipfile
+
+    envelope = (await batch(client, *numbered(3), defaults=SMALL, name="three foxes")).json
+    reply = await client.get(f"/v1/batches/{envelope['id']}/download.zip")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/zip")
+    assert "three foxes" in reply.headers["Content-Disposition"]
+    names = zipfile.ZipFile(io.BytesIO(reply.body)).namelist()
+    assert len([name for name in names if name != "manifest.json"]) == 3

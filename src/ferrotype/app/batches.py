@@ -12,9 +12,11 @@ from ferrotype.services.admit import Admit
 from ferrotype.services.admit_batch import AdmitBatch
 from ferrotype.services.batch_again import BatchAgain
 from ferrotype.services.batch_envelopes import BatchEnvelopes
+from ferrotype.services.batch_eta import BatchEta
 from ferrotype.services.batch_life import BatchLife
 from ferrotype.services.cancel import Cancel
 from ferrotype.services.cancel_batch import CancelBatch
+from ferrotype.services.durations import Durations
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.fan_out import FanOut
 from ferrotype.services.journal import Journal
@@ -41,13 +43,14 @@ def batch_stories(
     envelopes: Envelopes,
     journal: Journal,
     bus: EventBus,
+    durations: Durations,
     clock: Clock,
 ) -> BatchStories:
     """Build them; from here on batches hear of what happens to their generations."""
     life = BatchLife(journal, clock)
     life.follow()
     admit_batch = AdmitBatch(admit, engine, journal, life)
-    batches = BatchEnvelopes(database, envelopes, journal)
+    batches = BatchEnvelopes(database, envelopes, journal, BatchEta(durations, engine, clock))
     return BatchStories(
         admit_batch,
         CancelBatch(database, engine, cancel, life, clock),

@@ -41,6 +41,7 @@ from ferrotype.http.picture_query import Queries
 from ferrotype.http.prepared import Prepared
 from ferrotype.http.session import Guesses, Sessions
 from ferrotype.http.share_page import SharePage
+from ferrotype.http.streams.streams import Streams
 from ferrotype.http.studio import Studio
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.provenance.c2pa import open_signing
@@ -69,12 +70,14 @@ from ferrotype.services.estimates import Estimates
 from ferrotype.services.followers import Followers
 from ferrotype.services.gallery import Gallery
 from ferrotype.services.ingest import Ingest
+from ferrotype.services.inline import InlinePictures
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.janitor import Janitor
 from ferrotype.services.journal import Journal
 from ferrotype.services.labels import Labels
 from ferrotype.services.lifecycle import Forget, Lifecycle
 from ferrotype.services.originals import Originals
+from ferrotype.services.previews import Previews
 from ferrotype.services.purge import Purge
 from ferrotype.services.ready import Ready
 from ferrotype.services.references import References
@@ -190,7 +193,8 @@ class Ferrotype:
         settings, database, engine, clock = self.settings, self.database, self.engine, self.clock
         orders = settings.orders
         self.bus = MemoryEventBus()
-        self.journal = Journal(self.bus, clock)
+        self.previews = Previews(self.variant_pool, settings.events, settings.imaging)
+        self.journal = Journal(self.bus, clock, self.previews)
         self.embedder = open_embedder(settings.similar)
         terms = Terms(self.catalogue)
         self.similar = Similar(database, self.embedder, terms, clock, settings.similar)
@@ -276,7 +280,15 @@ class Ferrotype:
             settings.engine.max_starts,
         )
         self.batches = batch_stories(
-            database, engine, self.admit, self.cancel, self.envelopes, self.journal, self.bus, clock
+            database,
+            engine,
+            self.admit,
+            self.cancel,
+            self.envelopes,
+            self.journal,
+            self.bus,
+            self.durations,
+            clock,
         )
         self.estimates = Estimates(database, self.admit, references, self.durations)
         self.cdn = open_purger(settings.cdn, settings.http.public_url, clock)
@@ -350,6 +362,23 @@ class Ferrotype:
             self.secret, settings.http.api_key, self.clock, settings.http.session_hours * 3600
         )
         access = Access(settings.http, sessions)
+        workflows = Workflows(self.deliver, keep=settings.provenance.keep_workflows)
+        self.inline = InlinePictures(
+            self.deliver, self.variants, workflows, settings.events.event_inline_bytes
+        )
+        self.streams = Streams(
+            self.database,
+            self.bus,
+            self.envelopes,
+            self.batches.envelopes,
+            self.inline,
+            access,
+            self.telemetry,
+            self.clock,
+            self.account_id,
+            settings.http,
+            settings.events,
+        )
         self.context = Context(
             settings=settings.http,
             access=access,
@@ -359,6 +388,7 @@ class Ferrotype:
             routing=self.routing,
             database=self.database,
             bus=self.bus,
+            streams=self.streams,
             admit=self.admit,
             cancel=self.cancel,
             admit_batch=self.batches.admit,
@@ -416,7 +446,7 @@ class Ferrotype:
         pictures = DeliveryApp(
             self.deliver,
             self.variants,
-            Workflows(self.deliver, keep=settings.provenance.keep_workflows),
+            workflows,
             self.levels,
             self.caches.memory,
             Prepared(
@@ -428,13 +458,22 @@ class Ferrotype:
             self.telemetry,
         )
         studio = Studio(STUDIO_FILES, picture_sources=_sources(delivery.disk_public_url))
-        self.front = Front(pictures, studio, build_api(self.context), access, settings.http, self.telemetry)
+        self.front = Front(
+            pictures,
+            studio,
+            build_api(self.context),
+            self.streams.websocket,
+            access,
+            settings.http,
+            self.telemetry,
+        )
 
     async def drain(self, seconds: float) -> None:
         """Let running jobs end within `seconds`, hand the others back, then end the waits and streams that
         are still open. May be called again with fewer seconds while it runs."""
         await self.worker.drain(seconds)
         self.bus.close()
+        self.streams.stop()
 
     async def close(self) -> None:
         """Close everything; what still runs is resumed at the next start."""
@@ -454,6 +493,8 @@ class Ferrotype:
         await self.http.close()
         if self.embedder is not None:
             await self.embedder.close()
+        await self.inline.close()
+        await self.previews.close()
         await self.variants.close()
         pools = self.pool, self.background_pool, self.variant_pool, self.patient_pool
         await asyncio.gather(*(asyncio.to_thread(pool.close) for pool in pools))

@@ -133,10 +133,11 @@ def http_server(application: Ferrotype, number: str) -> Server:
         port=application.settings.http.port,
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
-        websockets=False,
+        websockets=True,
         backlog=1024,
         backpressure=1024,
-        http1_settings=HTTP1Settings(keep_alive=True, pipeline_flush=True),
+        # `pipeline_flush` would take all that is sent into memory, however slowly a client reads.
+        http1_settings=HTTP1Settings(keep_alive=True, pipeline_flush=False),
         log_level=LogLevels.warning,
         log_dictconfig=granian_logging(),
     )

@@ -20,6 +20,7 @@ from ferrotype.imaging.settings import ImagingSettings
 from ferrotype.net.settings import LogSettings, NetSettings
 from ferrotype.providers.connections import Connection, load_connections
 from ferrotype.providers.registry import KINDS
+from ferrotype.services.event_settings import EventSettings
 from ferrotype.services.settings import (
     DownloadSettings,
     RetentionSettings,
@@ -46,6 +47,7 @@ AREAS: Final[tuple[type[Settings], ...]] = (
     ReuseSettings,
     SimilarSettings,
     RoutingSettings,
+    EventSettings,
     ImagingSettings,
     ProvenanceSettings,
     NetSettings,
@@ -73,6 +75,7 @@ class AppSettings:
     similar: SimilarSettings
     reuse: ReuseSettings
     routing: RoutingSettings
+    events: EventSettings
     imaging: ImagingSettings
     provenance: ProvenanceSettings
     net: NetSettings

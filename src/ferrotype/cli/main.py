@@ -162,6 +162,57 @@ def generate(
     run(run_generate(wish, server=server, data_dir=data_dir, as_json=json))
 
 
+@app.command()
+def batch(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="Prompts: a .txt, .csv or .jsonl file, or - for standard input."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures.")],
+    type: Annotated[
+        str | None, typer.Option(help="txt, csv or jsonl, where the name does not say it.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="owner/name, for rows that name none.")] = None,
+    style: Annotated[str | None, typer.Option(help="A named style.")] = None,
+    aspect_ratio: Annotated[str | None, typer.Option(help="Such as 16:9.")] = None,
+    num_images: Annotated[int | None, typer.Option("-n", "--num-images", help="Pictures of a row.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same picture.")] = None,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="A row for each combination of {red|blue} and {1..5}.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="The batch's name.")] = None,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    server: Annotated[str | None, typer.Option(help="Address of a server.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make pictures of many prompts. Given again, it goes on where it stopped.
+
+    Exit code 0: every row has its pictures; 1: none has; 2: the input is wrong; 3: some rows failed.
+    """
+    from ferrotype.cli.batch import Wish
+    from ferrotype.cli.batch import batch as run_batch
+    from ferrotype.cli.batch_input import checked_kind
+
+    wish = Wish(
+        source=source,
+        out=out,
+        kind=checked_kind(type),
+        defaults={
+            "model": model,
+            "style": style,
+            "aspect_ratio": aspect_ratio,
+            "num_images": num_images,
+            "seed": seed,
+        },
+        expand=expand,
+        name=name,
+        yes=yes,
+        as_json=json,
+    )
+    run(run_batch(wish, server=server, data_dir=data_dir))
+
+
 models_app = typer.Typer(help="List the models of the catalogue, or check a catalogue file.")
 app.add_typer(models_app, name="models")
 

@@ -57,13 +57,13 @@ class Remote:
     async def order(self, body: dict[str, Any]) -> AsyncIterator[Event]:
         headers = {"Prefer": "respond-async", "Idempotency-Key": new_id()}
         async with self._http.post(f"{self._base}/v1/generations", json=body, headers=headers) as reply:
-            envelope = await _json(reply)
+            envelope = await read_json(reply)
         yield "accepted", {"generation": envelope}
         where = f"{self._base}/v1/generations/{envelope['id']}"
         async with self._http.get(f"{where}/events") as stream:
             if stream.status != 200:
-                await _json(stream)
-            async for type, data in _events(stream):
+                await read_json(stream)
+            async for type, data in read_events(stream):
                 yield type, data
                 state = data.get("generation", {}).get("status")
                 if (type in TERMINAL_EVENTS or state in TERMINAL_EVENTS) and "asset_id" not in data:
@@ -72,12 +72,12 @@ class Remote:
 
     async def cancel(self, generation_id: str) -> None:
         async with self._http.post(f"{self._base}/v1/generations/{generation_id}/cancel") as reply:
-            await _json(reply)
+            await read_json(reply)
 
     async def fetch(self, asset: dict[str, Any]) -> bytes:
         async with self._http.get(f"{self._base}/images/{asset['id']}") as reply:
             if reply.status != 200:
-                await _json(reply)
+                await read_json(reply)
             return await reply.read()
 
 
@@ -161,7 +161,7 @@ def _reason(error: aiohttp.ClientConnectorError) -> str:
     return os.strerror(number) if number and number > 0 else str(error.os_error)
 
 
-async def _events(stream: aiohttp.ClientResponse) -> AsyncIterator[Event]:
+async def read_events(stream: aiohttp.ClientResponse) -> AsyncIterator[Event]:
     """Server-sent events, each with one data line, as the server writes them."""
     type = "message"
     # Lines can be as long as a preview: they are put together here, not by the client's line limit.
@@ -176,7 +176,8 @@ async def _events(stream: aiohttp.ClientResponse) -> AsyncIterator[Event]:
                 yield type, json.loads(value)
 
 
-async def _json(reply: aiohttp.ClientResponse) -> dict[str, Any]:
+async def read_json(reply: aiohttp.ClientResponse) -> dict[str, Any]:
+    """The reply's object. Raises the Problem that it is, or MalformedRequest for what is no JSON."""
     try:
         body = await reply.json(content_type=None)
     except ValueError:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, and_, bindparam, case, func, insert, select, update
 
 from ferrotype.db.database import Transaction
-from ferrotype.db.schema import assets, attempts, batch_items, batches, entries, generations
+from ferrotype.db.schema import Moment, assets, attempts, batch_items, batches, entries, generations, jobs
 from ferrotype.domain.batch import Batch, BatchItem, ItemState
 from ferrotype.domain.ledger import EntryKind
-from ferrotype.domain.states import BATCH, AssetState, BatchState, GenerationState
+from ferrotype.domain.states import BATCH, AssetState, BatchState, GenerationState, JobState
 
 _OF_BATCH: Final = generations.c.batch_id == bindparam("of_batch")
 _ITEMS: Final = batch_items.c.batch_id == bindparam("of_batch")
@@ -111,6 +112,28 @@ _USD: Final = (
     .join(attempts, attempts.c.generation_id == generations.c.id)
     .where(_OF_BATCH)
 )
+_QUEUED_CALLS: Final = (
+    select(
+        generations.c.class_,
+        generations.c.model,
+        func.count().label("calls"),
+        func.min(jobs.c.id).label("first_job"),
+    )
+    .select_from(generations)
+    .join(jobs, jobs.c.generation_id == generations.c.id)
+    .where(
+        _OF_BATCH,
+        generations.c.completed_at.is_(None),
+        jobs.c.kind == "generate",
+        jobs.c.state == JobState.QUEUED,
+    )
+    .group_by(generations.c.class_, generations.c.model)
+)
+_RUNNING_SINCE: Final = (
+    select(generations.c.model, func.max(generations.c.started_at, type_=Moment()).label("since"))
+    .where(_OF_BATCH, generations.c.completed_at.is_(None), generations.c.started_at.is_not(None))
+    .group_by(generations.c.model)
+)
 _ERRORS: Final = (
     select(generations.c.batch_index, generations.c.error)
     .where(_OF_BATCH, generations.c.status == GenerationState.FAILED)
@@ -134,6 +157,16 @@ _FAILED: Final = (
     .order_by(batch_items.c.index)
 )
 _ALL: Final = select(batch_items).where(_ITEMS).order_by(batch_items.c.index)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedCalls:
+    """Calls of one model that wait for a seat of a class; `first_job` is the oldest of them."""
+
+    class_: str
+    model: str
+    calls: int
+    first_job: str
 
 
 def add(tx: Transaction, batch: Batch, items: Sequence[BatchItem]) -> None:
@@ -285,6 +318,17 @@ def totals(tx: Transaction, batch_id: str) -> tuple[int, int, float]:
     of = {"of_batch": batch_id}
     made, settled, usd = (tx.execute(each, of).scalar_one() for each in (_MADE, _SETTLED, _USD))
     return int(made), int(settled), float(usd)
+
+
+def queued_calls(tx: Transaction, batch_id: str) -> list[QueuedCalls]:
+    """Its calls that have no seat yet, by class and model."""
+    rows = tx.execute(_QUEUED_CALLS, {"of_batch": batch_id}).all()
+    return [QueuedCalls(row[0], row.model, row.calls, row.first_job) for row in rows]
+
+
+def running_since(tx: Transaction, batch_id: str) -> list[tuple[str, datetime]]:
+    """(model, when the newest of its running generations began)."""
+    return [(row.model, row.since) for row in tx.execute(_RUNNING_SINCE, {"of_batch": batch_id}).all()]
 
 
 def errors(tx: Transaction, batch_id: str, limit: int) -> list[tuple[int, dict[str, Any]]]:

@@ -7,9 +7,10 @@ both hold all that is asked here but for prompts and tags.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import assets, collection_assets, generations, imports
@@ -39,8 +40,9 @@ class Kind(NamedTuple):
 
 def timeline(tx: Transaction, account_id: str, wanted: Filters) -> list[Seen]:
     """Every picture that fits, newest first."""
-    statement = _narrowed(tx, select(assets.c.id, assets.c.width, assets.c.height), account_id, wanted)
-    rows: list[Seen] = tx.execute(statement.order_by(assets.c.id.desc())).all()
+    statement = select(assets.c.id, assets.c.width, assets.c.height)
+    statement = statement.where(*_fitting(tx, account_id, wanted)).order_by(assets.c.id.desc())
+    rows: list[Seen] = tx.execute(statement).all()
     return rows
 
 
@@ -57,7 +59,7 @@ def page(
 ) -> list[str]:
     """Ids of pictures that fit, newest first: older than the id `before`, not newer than the id `until`, from
     before `end_ms`."""
-    statement = _narrowed(tx, select(assets.c.id), account_id, wanted)
+    statement = select(assets.c.id).where(*_fitting(tx, account_id, wanted))
     if before is not None:
         statement = statement.where(assets.c.id < before)
     if until is not None:
@@ -69,14 +71,27 @@ def page(
 
 def kinds(tx: Transaction, account_id: str, wanted: Filters) -> list[Kind]:
     """The generated pictures that fit, counted by what made them."""
+    of_pictures = replace(
+        wanted, words=(), model=None, style=None, aspect_ratio=None, operation=None, batch_id=None
+    )
+    counted = (
+        select(assets.c.generation_id, func.count().label("pictures"))
+        .where(*_fitting(tx, account_id, of_pictures), assets.c.generation_id.is_not(None))
+        .group_by(assets.c.generation_id)
+        .subquery()
+    )
     columns = (
         generations.c.model,
         generations.c.style,
         generations.c.aspect_ratio,
         generations.c.operation,
     )
-    counted = select(*columns, func.count().label("pictures"))
-    statement = _narrowed(tx, counted, account_id, wanted, made=True).group_by(*columns)
+    statement = (
+        select(*columns, func.sum(counted.c.pictures))
+        .join(counted, generations.c.id == counted.c.generation_id)
+        .where(generations.c.account_id == account_id, *_of_orders(wanted))
+        .group_by(*columns)
+    )
     return [Kind(*row) for row in tx.execute(statement)]
 
 
@@ -97,26 +112,21 @@ def made_by(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, Any]:
     return {row.id: row for row in rows}
 
 
-def _narrowed(
-    tx: Transaction, statement: Select[Any], account_id: str, wanted: Filters, *, made: bool = False
-) -> Select[Any]:
-    """`statement` of the account's pictures that fit; with `made` they are joined with their generations."""
-    of_orders = _of_orders(wanted)
-    source: FromClause = assets
-    if of_orders or made or wanted.tag is not None:
-        # The account is named once more because the index of generations begins with it.
-        same = and_(generations.c.account_id == account_id, generations.c.id == assets.c.generation_id)
-        source = source.join(generations, same, isouter=not of_orders and not made)
+def _fitting(tx: Transaction, account_id: str, wanted: Filters) -> list[Condition]:
+    """The account's pictures that fit. Other tables are asked picture by picture: without statistics, SQLite
+    takes it for cheaper to go through all pictures once for every generation."""
+    found = [assets.c.account_id == account_id, *_of_pictures(wanted)]
+    made = (generations.c.account_id == account_id, generations.c.id == assets.c.generation_id)
+    if of_orders := _of_orders(wanted):
+        found.append(exists().where(*made, *of_orders))
     if wanted.collection_id is not None:
-        inside = and_(
-            collection_assets.c.collection_id == wanted.collection_id,
-            collection_assets.c.asset_id == assets.c.id,
-        )
-        source = source.join(collection_assets, inside)
-    conditions = [assets.c.account_id == account_id, *_of_pictures(wanted), *of_orders]
-    if wanted.tag is not None:
-        conditions.append(_tagged(tx, wanted.tag))
-    return statement.select_from(source).where(*conditions)
+        inside = collection_assets.c.collection_id == wanted.collection_id
+        found.append(exists().where(inside, collection_assets.c.asset_id == assets.c.id))
+    if wanted.tag is not None:  # of the order; an imported picture has its own
+        ordered = exists().where(*made, _holds(tx, generations.c.tags, wanted.tag))
+        imported = exists().where(imports.c.asset_id == assets.c.id, _holds(tx, imports.c.tags, wanted.tag))
+        found.append(or_(ordered, imported))
+    return found
 
 
 def _of_pictures(wanted: Filters) -> list[Condition]:
@@ -157,12 +167,6 @@ def _of_orders(wanted: Filters) -> list[Condition]:
             found.append(column == value)
     prompt = generations.c.prompt_folded
     return found + [prompt.contains(word, autoescape=True) for word in wanted.words]
-
-
-def _tagged(tx: Transaction, tag: str) -> Condition:
-    """Tags are those of the order; an imported picture has its own."""
-    imported = exists().where(imports.c.asset_id == assets.c.id, _holds(tx, imports.c.tags, tag))
-    return or_(_holds(tx, generations.c.tags, tag), imported)
 
 
 def _holds(tx: Transaction, tags: ColumnElement[Any], tag: str) -> Condition:

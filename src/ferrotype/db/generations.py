@@ -34,6 +34,12 @@ _SAME: Final = (
     .order_by(generations.c.id.desc())
     .limit(10)
 )
+_UNFINISHED: Final = (
+    select(generations)
+    .where(generations.c.account_id == bindparam("of_account"), generations.c.completed_at.is_(None))
+    .order_by(generations.c.id.desc())
+    .limit(bindparam("most"))
+)
 _FOLLOWERS: Final = (
     select(generations)
     .where(
@@ -110,6 +116,12 @@ def page(
         statement = statement.where(generations.c.status == status)
     rows = tx.execute(statement.order_by(generations.c.id.desc()).limit(limit)).all()
     return [_generation(row) for row in rows]
+
+
+def unfinished(tx: Transaction, account_id: str, limit: int) -> list[Generation]:
+    """The account's newest generations that have not ended."""
+    found = tx.execute(_UNFINISHED, {"of_account": account_id, "most": limit}).all()
+    return [_generation(row) for row in found]
 
 
 def move(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import events, generations
@@ -36,6 +36,15 @@ _TOPICS: Final = {
 }
 _AFTER: Final = {
     kind: _BOUNDED.where(column == bindparam("topic"), events.c.seq > bindparam("after"))
+    for kind, column in _TOPICS.items()
+}
+_COUNT: Final = {
+    kind: select(func.count()).select_from(
+        select(events.c.seq)
+        .where(column == bindparam("topic"), events.c.seq > bindparam("after"))
+        .limit(bindparam("most"))
+        .subquery()
+    )
     for kind, column in _TOPICS.items()
 }
 _LAST: Final = {
@@ -81,6 +90,12 @@ def after(
         Event(row.type, row.generation_id, row.created_at, row.data, row.seq, row.account_id, row.batch_id)
         for row in rows
     ]
+
+
+def count_after(tx: Transaction, id: str, seq: int, limit: int, *, topic: Topic = "generation") -> int:
+    """How many state events have a number above `seq`; no more than `limit` are counted."""
+    found: int = tx.execute(_COUNT[topic], {"topic": id, "after": seq, "most": limit}).scalar_one()
+    return found
 
 
 def last_seq(tx: Transaction, id: str, *, topic: Topic = "generation") -> int:

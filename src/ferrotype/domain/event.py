@@ -1,7 +1,7 @@
 """What happens to generations and batches, as events.
 
 State events are numbered rows: they survive a restart and can be resumed by number. `progress` and
-`preview` live in memory only, and `snapshot` is made for each stream.
+`preview` live in memory only; `snapshot` and `lagged` are made for each stream.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ STATE_EVENTS: Final = (
 )
 TERMINAL_EVENTS: Final = frozenset({"succeeded", "failed", "canceled"})
 LIVE_EVENTS: Final = ("progress", "preview")
-EVENT_TYPES: Final = ("snapshot", *STATE_EVENTS, *LIVE_EVENTS)
+#: What a stream tells of itself.
+STREAM_EVENTS: Final = ("snapshot", "lagged")
+EVENT_TYPES: Final = (*STREAM_EVENTS, *STATE_EVENTS, *LIVE_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)

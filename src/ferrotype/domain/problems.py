@@ -139,6 +139,12 @@ class MethodNotAllowed(RequestProblem):
     code, status, title = "method_not_allowed", 405, "That method is not served here"
 
 
+class UpgradeRequired(RequestProblem):
+    """Asked for by plain HTTP (RFC 9110, 15.5.22)."""
+
+    code, status, title = "upgrade_required", 426, "This is only served by another protocol"
+
+
 class IdempotencyConflict(RequestProblem):
     code, status, title = "idempotency_conflict", 409, "The idempotency key was used with another body"
 

@@ -17,6 +17,7 @@ from ferrotype.http.routes import (
     collections,
     downloads,
     estimates,
+    events,
     gallery,
     generations,
     hooks,
@@ -44,6 +45,7 @@ def build_api(context: Context) -> FastAPI:
     for module in (
         generations,
         batches,
+        events,
         estimates,
         prompts,
         downloads,

@@ -16,6 +16,7 @@ from ferrotype.http.access import Access
 from ferrotype.http.session import Guesses, Sessions
 from ferrotype.http.settings import HttpSettings
 from ferrotype.http.share_page import SharePage
+from ferrotype.http.streams.streams import Streams
 from ferrotype.net.signing import UrlSigner
 from ferrotype.net.telemetry import Telemetry
 from ferrotype.services.admit import Admit
@@ -51,6 +52,7 @@ class Context:
     routing: Routing
     database: Database
     bus: EventBus
+    streams: Streams
     admit: Admit
     cancel: Cancel
     admit_batch: AdmitBatch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from ferrotype.http.access import Access
 from ferrotype.http.asgi import Message, Receive, Scope, Send
 from ferrotype.http.problems import reply
 from ferrotype.http.settings import HttpSettings
+from ferrotype.http.streams.sse import BEHIND
 from ferrotype.net.telemetry import Telemetry
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -41,6 +43,7 @@ class Front:
         delivery: Application,
         studio: Application,
         api: Application,
+        sockets: Application,
         access: Access,
         settings: HttpSettings,
         telemetry: Telemetry,
@@ -48,6 +51,7 @@ class Front:
         self._delivery = delivery
         self._studio = studio
         self._api = api
+        self._sockets = sockets
         self._access = access
         self._max_body = settings.max_body_bytes
         self._telemetry = telemetry
@@ -71,23 +75,35 @@ class Front:
             elif scope["path"].startswith(STUDIO) and scope["path"] != SESSION:
                 await self._studio(scope, receive, send)
             else:
-                self._open += 1
-                self._idle.clear()
-                try:
-                    await self._guarded(scope, receive, send)
-                finally:
-                    self._open -= 1
-                    if not self._open:
-                        self._idle.set()
+                with self._counted():
+                    sending, behind = await self._guarded(scope, receive, send)
+                    for stream in behind:
+                        await stream(scope, receive, sending)
         elif scope["type"] == "lifespan":
             await self._api(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            with self._counted():
+                await self._sockets(scope, receive, send)
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """One more that is open."""
+        self._open += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._idle.set()
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> tuple[Send, list[Application]]:
+        """Answer, or find out the streams that the answer is: run behind it, they hold nothing of it."""
         headers = Headers(scope=scope)
         request_id = new_id()
         started, status = time.perf_counter(), 500
+        behind: list[Application] = []
+        scope[BEHIND] = behind
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -106,6 +122,7 @@ class Front:
             except Problem as problem:
                 await reply(problem)(scope, receive, sending)
             finally:
+                status = 200 if behind else status
                 seconds = time.perf_counter() - started
                 route = scope.get("route")
                 name = f"{scope['method']} {route.path}" if route is not None else "unmatched"
@@ -117,6 +134,8 @@ class Front:
                     status=status,
                     seconds=round(seconds, 4),
                 )
+
+        return sending, behind
 
     def _bounded(self, headers: Headers, receive: Receive) -> Receive:
         """`receive` that refuses a body over the limit, declared or actual."""

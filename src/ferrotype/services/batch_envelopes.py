@@ -12,6 +12,7 @@ from ferrotype.domain.batch import Batch, BatchItem, ItemState
 from ferrotype.domain.clock import rfc3339
 from ferrotype.domain.problems import NotFound
 from ferrotype.domain.states import GenerationState
+from ferrotype.services.batch_eta import BatchEta
 from ferrotype.services.envelopes import Envelope, Envelopes
 from ferrotype.services.journal import Journal
 
@@ -30,10 +31,11 @@ COUNTED: Final = (
 class BatchEnvelopes:
     """Reads batches and their items as their public JSON. `base_url` makes the URLs absolute."""
 
-    def __init__(self, database: Database, envelopes: Envelopes, journal: Journal) -> None:
+    def __init__(self, database: Database, envelopes: Envelopes, journal: Journal, eta: BatchEta) -> None:
         self._database = database
         self._envelopes = envelopes
         self._journal = journal
+        self._eta = eta
 
     async def envelope(
         self, batch_id: str, account_id: str, base_url: str, *, items: int = SHOWN
@@ -120,7 +122,7 @@ class BatchEnvelopes:
             "counts": counts,
             "images": {"ordered": batch.num_images, "made": made},
             "progress": self._progress(tx, batch, counts),
-            "eta_s": None,
+            "eta_s": self._eta.of(tx, batch, counts["waiting"]),
             "cost": {
                 "credits": settled,
                 "usd": round(usd, 6),

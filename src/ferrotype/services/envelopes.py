@@ -82,6 +82,14 @@ class Envelopes:
 
         return await self._database.read(story)
 
+    async def unfinished(self, account_id: str, base_url: str, limit: int) -> list[Envelope]:
+        """The newest generations that have not ended."""
+
+        def story(tx: Transaction) -> list[Envelope]:
+            return self.within(tx, generations.unfinished(tx, account_id, limit), base_url)
+
+        return await self._database.read(story)
+
     async def asset(self, asset_id: str, account_id: str, base_url: str) -> Envelope:
         """One asset. Raises NotFound."""
         asset = await self._database.read(lambda tx: assets.get(tx, asset_id))

@@ -6,7 +6,10 @@ turns leaves items that wait, and the job goes on with those.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from functools import partial
+from typing import Final
 
 from ferrotype.db import batches
 from ferrotype.db.database import Database, Transaction
@@ -18,11 +21,13 @@ from ferrotype.domain.states import JobState
 from ferrotype.engine.base import Engine, Lease
 from ferrotype.services import credits
 from ferrotype.services.admit import Prepared
-from ferrotype.services.admit_batch import CHUNK, AdmitBatch
+from ferrotype.services.admit_batch import AdmitBatch
 from ferrotype.services.batch_life import BatchLife
 from ferrotype.services.batch_rows import Row
 from ferrotype.services.cancel import Cancel
 
+#: Items of one transaction: about 20 ms, which is how long another order may have to wait for it.
+TURN: Final = 10
 #: An item with what it became.
 Turn = list[tuple[BatchItem, Prepared | Problem]]
 
@@ -55,10 +60,12 @@ class FanOut:
             if batch.cancel_requested:
                 await self._cancel_open(batch)
                 break
-            items = await self._database.read(lambda tx: batches.waiting(tx, batch_id, CHUNK))
+            items = await self._database.read(lambda tx: batches.waiting(tx, batch_id, TURN))
             if not items:
                 break
+            began = time.monotonic()
             await self._take_turn(lease, batch, [(item, await self._prepared(item, batch)) for item in items])
+            await self._rest(began)
         await self._database.write(lambda tx: self._engine.finish(tx, lease, JobState.SUCCEEDED))
 
     async def _prepared(self, item: BatchItem, batch: Batch) -> Prepared | Problem:
@@ -103,9 +110,21 @@ class FanOut:
     async def _cancel_open(self, batch: Batch) -> None:
         """Ask for the end of every generation that has not ended."""
         after = ""
-        while found := await self._database.read(
-            partial(batches.open_ids, batch_id=batch.id, limit=CHUNK, after=after)
-        ):
-            for generation_id in found:
-                await self._cancel(generation_id, batch.account_id)
-            after = found[-1]
+        while True:
+            began = time.monotonic()
+            last = await self._database.write(partial(self._cancel_some, batch_id=batch.id, after=after))
+            if last is None:
+                return
+            after = last
+            await self._rest(began)
+
+    def _cancel_some(self, tx: Transaction, batch_id: str, after: str) -> str | None:
+        """The last of the generations behind `after` that were canceled; None when there are no more."""
+        found = batches.open_ids(tx, batch_id, TURN, after)
+        for generation_id in found:
+            self._cancel.within(tx, generation_id)
+        return found[-1] if found else None
+
+    async def _rest(self, began: float) -> None:
+        """As long as the turn took: half of the database's time stays for everybody else."""
+        await asyncio.sleep(time.monotonic() - began)

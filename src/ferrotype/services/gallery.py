@@ -106,12 +106,17 @@ def sections(seen: Sequence[Seen], tz: int) -> list[Envelope]:
     """The days of pictures that come newest first. A proportion that is not known yet counts as a square."""
     found: list[Envelope] = []
     floor, ratios = "\U0010ffff", list[float]()
+    known: dict[tuple[int | None, int | None], float] = {}  # most pictures share a few sizes
     for asset_id, width, height in seen:
         if asset_id < floor:
             day, ratios = day_of(asset_id, tz), []
             floor = lowest_id(day_start(day, tz))
             found.append({"date": day.isoformat(), "count": 0, "ratios": ratios})
-        ratios.append(round(width / height, 2) or 0.01 if width and height else 1)
+        sides = width, height
+        ratio = known.get(sides)
+        if ratio is None:
+            ratio = known[sides] = round(width / height, 2) or 0.01 if width and height else 1.0
+        ratios.append(ratio)
     for section in found:
         section["count"] = len(section["ratios"])
     return found

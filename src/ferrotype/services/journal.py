@@ -93,9 +93,7 @@ class Journal:
     ) -> Iterator[Event]:
         """The same for a generation and for all that have their pictures from it."""
         for watched in (generation, *self._followers.get(generation.id, {}).values()):
-            yield Event(
-                type, watched.id, now, data, account_id=watched.account_id, batch_id=watched.batch_id
-            )
+            yield Event(type, watched.id, now, data, account_id=watched.account_id, batch_id=watched.batch_id)
 
     def _publish(self, event: Event) -> None:
         if event.generation_id is not None:

@@ -33,6 +33,7 @@ async def models(context: Ctx) -> dict[str, Any]:
         entry |= {
             "id": model.name,
             "object": "model",
+            "providers": sorted({d.provider for d in model.deployments}),
             "available": any(d.provider in context.routing.configured for d in model.deployments),
             "default_for": [operation for operation, name in defaults.items() if name == model.name],
         }

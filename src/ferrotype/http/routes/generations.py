@@ -1,14 +1,13 @@
-"""`/v1/generations`: order, look, cancel, follow."""
+"""`/v1/generations`: order, look, cancel."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from ferrotype.domain.ids import is_id, new_id
 from ferrotype.domain.order import Order
@@ -17,7 +16,6 @@ from ferrotype.domain.states import GenerationState
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.prefer import wait_seconds
 from ferrotype.http.schemas import GenerationBody, GenerationPage, problems
-from ferrotype.http.sse import stream
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
@@ -153,35 +151,6 @@ async def attempts(generation_id: str, context: Ctx) -> JSONResponse:
     """Every call to a provider that it led to, oldest first: where, when, how it ended, what it cost."""
     data = await context.envelopes.attempts(known(generation_id), context.account_id)
     return JSONResponse({"object": "list", "data": data}, headers={"Cache-Control": "no-store"})
-
-
-@router.get(
-    "/{generation_id}/events",
-    summary="Follow a generation live",
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 404)},
-)
-async def events(
-    generation_id: str,
-    request: Request,
-    context: Ctx,
-    last_event_id: Annotated[str | None, Header(description="Resume after this number.")] = None,
-) -> StreamingResponse:
-    """Follow it live: first a `snapshot`, then every event; the terminal one closes the stream."""
-    after = int(last_event_id) if last_event_id and re.fullmatch(r"\d{1,18}", last_event_id) else None
-    body = stream(context, known(generation_id), context.base_url(request), after)
-    first = await anext(body)  # an unknown generation is a problem, not an empty stream
-
-    async def rest() -> AsyncIterator[bytes]:
-        try:
-            yield first
-            async for chunk in body:
-                yield chunk
-        finally:
-            await body.aclose()
-
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(rest(), media_type="text/event-stream", headers=headers)
 
 
 def check_key(idempotency_key: str | None) -> None:

@@ -34,7 +34,7 @@ class Told:
         self._tail: bytes | None = None
 
     def as_sse(self, number: int) -> bytes:
-        """As a server-sent event after which a client resumes at `number` (WHATWG HTML, 9.2.5)."""
+        """As a server-sent event, after which a client resumes at `number` (WHATWG HTML, 9.2.5)."""
         if self._tail is None:
             self._tail = f"\nevent: {self.type}\ndata: {self.text}\n\n".encode()
         return b"id: %d%b" % (number, self._tail)
@@ -68,7 +68,7 @@ def plain(event: Event) -> dict[str, Any]:
 
 
 class Key(NamedTuple):
-    """What makes two readers get the same text. A live event is known by its object, which is kept with it."""
+    """What makes two readers get the same text. A live event is known by its object, which is kept."""
 
     event: int
     live: bool
@@ -146,9 +146,8 @@ class Writer:
             known = asset["placeholder"]
             if known or event.type == "enriched" or asset["state"] == "ready":
                 body["inline"] = placeholder(known["data_uri"]) if known else None
-        elif key.inline in ("preview", "output") and event.type in ("output", "ready"):
-            if asset["state"] == "ready":
-                body["inline"] = await self._inline.get(asset_id, key.inline)
+        elif key.inline is not None and event.type in ("output", "ready") and asset["state"] == "ready":
+            body["inline"] = await self._inline.get(asset_id, key.inline)
 
     def _keep(self, key: Key, event: Event, body: dict[str, Any]) -> Told:
         told = Told(event.type, event.seq, dumps(body))

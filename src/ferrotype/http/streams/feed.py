@@ -65,7 +65,8 @@ class Feed:
     ) -> Feed:
         """`after` is the number of the last event that the client has seen, None for a new one.
 
-        Nothing is held meanwhile: what happens until it is followed is read from the journal. Raises NotFound.
+        Nothing is held meanwhile: what happens until it is followed is read from the journal. Raises
+        NotFound.
         """
         snapshot = await desk.snapshots.get(scope, desk.account_id, base_url)
         seen = snapshot.seq if after is None else min(after, snapshot.seq)
@@ -83,10 +84,12 @@ class Feed:
         the event that ends its scope, or when the mailbox is closed and empty. `mailbox` is a subscription to
         the scope that was opened before, for what `wants` says."""
         beginning = self._beginning
+        yield self._snapshot(beginning)
         if beginning.skipped:
             yield self._lagged(Losses(0, 0), skipped=beginning.skipped)
-        yield self._snapshot(beginning)
         ended = beginning.snapshot.ended
+        if ended and beginning.seen == beginning.snapshot.seq:
+            return
         async for event in self._replay():
             yield await self._told(event)
             ended = ended or self.scope.ends_with(event)
@@ -139,9 +142,8 @@ class Feed:
         """State events since `seen` that are wanted, from the journal."""
         desk, scope = self._desk, self.scope
         while True:
-            seen = self.seen
             page = await desk.database.read(
-                lambda tx, seen=seen: journal.after(tx, scope.id, seen, PAGE, topic=scope.kind)
+                lambda tx: journal.after(tx, scope.id, self.seen, PAGE, topic=scope.kind)
             )
             for event in page:
                 assert event.seq is not None

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from ferrotype.db.journal import Topic
-from ferrotype.domain.event import EVENT_TYPES, Event
+from ferrotype.domain.event import LIVE_EVENTS, STATE_EVENTS, Event
 from ferrotype.domain.problems import InvalidField
 from ferrotype.services.inline import Inline
 
 #: Types that may be chosen; the others come whatever was chosen.
-CHOICES: Final = tuple(type for type in EVENT_TYPES if type not in ("snapshot", "lagged"))
+CHOICES: Final = (*STATE_EVENTS, *LIVE_EVENTS)
 INLINE: Final = get_args(Inline)
 #: Characters of a value that a problem repeats.
 SHOWN: Final = 64

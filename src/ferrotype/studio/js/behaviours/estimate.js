@@ -4,7 +4,7 @@ import { ApiProblem, post } from "studio/lib/api.js";
 import { debounce, fill, h } from "studio/lib/dom.js";
 import { credits, seconds, usd } from "studio/lib/format.js";
 import { effect, signal } from "studio/lib/store.js";
-import { connection } from "studio/lib/events.js";
+import { connection, on } from "studio/lib/events.js";
 import { orderOf } from "studio/behaviours/draft.js";
 
 /** The words of an estimate: "4 credits · $0.012 · about 6 s". */
@@ -17,7 +17,8 @@ export function told(estimate) {
 /** Ask anew whenever what costs has changed; the words of the prompt do not. Where the server cannot tell, the
  *  model's price does. Returns a signal. */
 export function watchEstimate(form) {
-  const estimate = signal(null);
+  const estimate = signal(null), measured = signal(0);
+  estimate.stop = on("succeeded", () => { before = ""; measured.value++; }); // times are known better now
   let turn = 0, before = "";
   const ask = debounce(async (order) => {
     const mine = ++turn;
@@ -30,7 +31,7 @@ export function watchEstimate(form) {
     }
   }, 200);
   effect(() => {
-    form.draft.value; connection.value;
+    form.draft.value; connection.value; measured.value;
     const model = form.model.value;
     if (!model) { estimate.value = null; return; }
     const order = orderOf(form);

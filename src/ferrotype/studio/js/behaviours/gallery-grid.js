@@ -150,7 +150,8 @@ export class Grid {
       fill(section.number, `${count}`);
     }
     const top = layout.sectionTop[s];
-    section.group.style.transform = `translateY(${top}px)`;
+    // Not by a transform: sticky headings know nothing of those.
+    section.group.style.top = `${top}px`;
     section.group.style.height = `${layout.sectionHigh[s]}px`;
     if (!section.group.isConnected) {
       const older = [...this.canvas.children].find((each) => each.dataset.date < date);

@@ -10,7 +10,7 @@ export function handle(grid, selection, { open, remove, signal }) {
   let pressed = null;
   let start = null;
 
-  const slotAt = (event) => event.target.closest?.(".tile")?.slot ?? null;
+  const slotAt = (event) => event.target.closest?.(".pic")?.item ?? null;
   const activate = (slot) => {
     grid.active = slot;
     grid.mark();

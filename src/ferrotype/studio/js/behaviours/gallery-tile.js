@@ -11,12 +11,12 @@ const WORDS = { arriving: "Arriving", failed: "It never arrived" };
 
 /** A tile for a slot, made new or taken from those that were let go. */
 export function makeTile(slot) {
-  const tile = spare.pop() ?? h("div", { class: "tile", role: "option", id: uid("tile") },
-    h("span", { class: "tile-picture" }),
-    h("span", { class: "tile-word" }),
-    h("span", { class: "tile-heart" }, icon("heart")),
-    h("span", { class: "tile-check", data: { check: "" } }, icon("check")));
-  tile.slot = slot;
+  const tile = spare.pop() ?? h("div", { class: "pic", role: "option", id: uid("pic") },
+    h("span", { class: "pic-picture" }),
+    h("span", { class: "pic-word" }),
+    h("span", { class: "pic-heart" }, icon("heart")),
+    h("span", { class: "pic-check", data: { check: "" } }, icon("check")));
+  tile.item = slot;
   slot.tile = tile;
   return tile;
 }
@@ -30,7 +30,7 @@ export function dropTile(slot) {
   tile.firstChild.removeAttribute("style");
   tile.removeAttribute("data-state");
   tile.removeAttribute("data-active");
-  for (const name of ["slot", "asset", "shown", "spot", "said"]) tile[name] = null;
+  for (const name of ["item", "asset", "shown", "spot", "said"]) tile[name] = null;
   if (spare.length < 200) spare.push(tile);
 }
 
@@ -46,7 +46,7 @@ export function placeTile(tile, left, top, wide, high) {
 
 /** Show what is known. `place` and `size` are for screen readers; while `rush` no picture is asked for. */
 export function dressTile(tile, { place, size, wide, high, rush }) {
-  const { slot } = tile;
+  const slot = tile.item;
   const { asset } = slot;
   const said = `${place}/${size}/${slot.chosen}`;
   if (tile.said !== said) {

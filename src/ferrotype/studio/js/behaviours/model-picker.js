@@ -13,13 +13,11 @@ export function operationField(form) {
   const select = h("select", { class: "select", onchange: () => form.change({ operation: select.value, params: {} }) },
     form.known.operations.map((each) => h("option", { value: each.name, disabled: !able(each) },
       able(each) ? each.title : `${each.title} (no model is set up)`)));
-  const hint = h("p", { class: "faint" });
   const box = field(form, "operation", "What to do", select);
-  box.insertBefore(hint, box.querySelector(".problem"));
   effect(() => {
     const operation = form.operation.value;
     select.value = operation.name;
-    hint.textContent = operation.description;
+    select.title = operation.description;
   });
   return box;
 }

@@ -27,6 +27,7 @@ export function countField(form) {
   const { box, input, show } = stepper({ min: 1, max: MOST, label: "pictures", id: "count", onchange: (count) => form.change({ count }) });
   const outer = field(form, "num_images", "Pictures", input);
   outer.insertBefore(box, outer.querySelector(".problem"));
+  box.insertBefore(input, box.lastChild);
   effect(() => show(form.draft.value.count));
   return outer;
 }

@@ -24,7 +24,7 @@ export function grow(area) {
 
 export function promptField(form, { onexpand }) {
   let place = -1, typed = "";
-  const area = h("textarea", { class: "textarea prompt", rows: 4, id: "prompt", spellcheck: "true", enterkeyhint: "enter",
+  const area = h("textarea", { class: "textarea prompt", rows: 3, id: "prompt", spellcheck: "true", enterkeyhint: "enter",
     oninput: () => { place = -1; form.change({ prompt: area.value }); },
     onkeydown: (event) => {
       const up = event.key === "ArrowUp", whole = area.selectionStart === area.selectionEnd;
@@ -81,11 +81,12 @@ export function promptField(form, { onexpand }) {
 }
 
 export function negativeField(form) {
-  const area = h("textarea", { class: "textarea", rows: 2, placeholder: "What should not be in it", oninput: () => form.change({ negative: area.value }) });
+  const area = h("textarea", { class: "textarea single", rows: 1, placeholder: "What should not be in it", oninput: () => form.change({ negative: area.value }) });
   const box = field(form, "negative_prompt", "Leave out", area);
   effect(() => {
     const { negative } = form.draft.value;
     if (area.value !== negative) area.value = negative;
+    requestAnimationFrame(() => grow(area));
   });
   effect(() => { box.hidden = !form.shows.value.negative; });
   return box;

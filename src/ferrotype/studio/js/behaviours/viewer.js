@@ -151,7 +151,8 @@ class Viewer {
       const img = box.firstChild;
       const [w, height] = [box.asset.width || img.naturalWidth || 1024, box.asset.height || img.naturalHeight || 1024];
       const place = box.parentElement;
-      const scale = Math.min(place.clientWidth / w, place.clientHeight / height, BLOWN);
+      const pad = 2 * parseFloat(getComputedStyle(place).paddingLeft);
+      const scale = Math.min((place.clientWidth - pad) / w, (place.clientHeight - pad) / height, BLOWN);
       box.style.width = `${Math.round(w * scale)}px`;
       box.style.height = `${Math.round(height * scale)}px`;
     }

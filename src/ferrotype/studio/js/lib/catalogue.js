@@ -16,6 +16,9 @@ export function catalogue() {
 
 export const serving = (known, operation) => known.models.filter((model) => model.operations.includes(operation));
 
+/** Whether any model here can be given a picture. */
+export const takesInputs = (known) => Boolean(known?.models.some((model) => model.available && model.capabilities.max_images > 0));
+
 /** The model that an order goes to: the one that was chosen if it can do that, else the server's default. */
 export function modelFor(known, operation, wanted) {
   const able = serving(known, operation);

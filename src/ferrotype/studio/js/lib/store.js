@@ -1,7 +1,8 @@
 // Signals: a value that tells those who look at it when it changes. An effect runs again whenever a signal that it
-// read has changed; `untracked` reads without being told.
+// read has changed; effects that it made are ended before that. A scope ends all effects that were made in it.
 
 let reader = null;
+let owner = null;
 
 export function signal(value) {
   const readers = new Set();
@@ -20,16 +21,35 @@ export function signal(value) {
 }
 
 export function effect(story) {
-  const self = { sources: new Set(), run };
-  function run() {
+  const self = { sources: new Set(), run }, inner = [];
+  function leave() {
     for (const readers of self.sources) readers.delete(self);
     self.sources.clear();
-    const outer = reader;
-    reader = self;
-    try { story(); } finally { reader = outer; }
+    for (const stop of inner.splice(0)) stop();
   }
+  function run() {
+    leave();
+    const before = [reader, owner];
+    [reader, owner] = [self, inner];
+    try { story(); } finally { [reader, owner] = before; }
+  }
+  const stop = () => { leave(); self.run = () => {}; };
+  owner?.push(stop);
   run();
-  return () => { for (const readers of self.sources) readers.delete(self); self.run = () => {}; };
+  return stop;
+}
+
+/** `run` makes effects that live until `stop`, whatever is read meanwhile. */
+export function scope() {
+  const stops = [];
+  return {
+    run(story) {
+      const before = [reader, owner];
+      [reader, owner] = [null, stops];
+      try { return story(); } finally { [reader, owner] = before; }
+    },
+    stop() { for (const each of stops.splice(0)) each(); },
+  };
 }
 
 /** JSON in sessionStorage or localStorage; a browser that allows neither just forgets. */
