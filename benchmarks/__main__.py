@@ -8,7 +8,17 @@ import time
 
 import uvloop
 
-from benchmarks import batch, chaos, exists_to_served, prescale, reuse, similar, submit_to_provider
+from benchmarks import (
+    batch,
+    batches,
+    chaos,
+    exists_to_served,
+    gallery_api,
+    prescale,
+    reuse,
+    similar,
+    submit_to_provider,
+)
 from benchmarks.delivery import cold, crowd, hits, levels, soak
 from benchmarks.report import Others, console, load, render, save, show
 from benchmarks.store import latency as store_latency
@@ -19,6 +29,7 @@ BENCHMARKS = {
     "exists_to_served": exists_to_served.measure,
     "submit_to_provider": submit_to_provider.measure,
     "batch": batch.measure,
+    "batches": batches.measure,
     "prescale": prescale.measure,
     "delivery_hits": hits.measure,
     "delivery_levels": levels.measure,
@@ -27,6 +38,7 @@ BENCHMARKS = {
     "delivery_soak": soak.measure,
     "similar": similar.measure,
     "reuse": reuse.measure,
+    "gallery_api": gallery_api.measure,
     "store_throughput": store_throughput.measure,
     "store_latency": store_latency.measure,
     "store_memory": store_memory.measure,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,14 @@ async def until(events: AsyncIterator[Sent], *types: str) -> list[Sent]:
         if event.type in types:
             return found
     raise AssertionError(f"the stream ended without {types}: {[event.type for event in found]}")
+
+
+async def when(is_so: Callable[[], bool]) -> None:
+    """Return once it is so."""
+    for _ in itertools.count():
+        if is_so():
+            return
+        await asyncio.sleep(0)
 
 
 @dataclass

@@ -122,7 +122,13 @@ async def test_what_a_socket_says_besides(client: Client) -> None:
         heard = await said(talk)
     for message in heard:
         MESSAGE.validate_python(message)
-    assert [message["type"] for message in heard] == ["problem", "pong", "subscribed", "snapshot", "unsubscribed"]
+    assert [message["type"] for message in heard] == [
+        "problem",
+        "pong",
+        "subscribed",
+        "snapshot",
+        "unsubscribed",
+    ]
 
 
 async def said(talk: Talk) -> list[dict[str, Any]]:
@@ -140,6 +146,9 @@ async def test_the_schema_is_in_the_openapi_document(client: Client) -> None:
     document = (await client.get("/openapi.json")).json
     for path in ("/v1/events", "/v1/batches/{batch_id}/events", "/v1/generations/{generation_id}/events"):
         content = document["paths"][path]["get"]["responses"]["200"]["content"]
-        assert content["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/EventBody"}
+        assert content["text/event-stream"]["schema"] == {
+            "type": "object",
+            "$ref": "#/components/schemas/EventBody",
+        }
     mapping = document["components"]["schemas"]["EventBody"]["discriminator"]["mapping"]
     assert set(mapping) == set(EVENT_TYPES)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from ferrotype.sim.comfyui import ComfySim, Script
-from tests.events.talk import ORDER, listening, talking
+from tests.events.talk import ORDER, listening, talking, when
 from tests.flows.harness import Client, running
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
@@ -96,7 +96,11 @@ async def test_what_cannot_be_read(client: Client, text: str, code: str, field: 
     async with talking(client) as talk:
         await talk.socket.send_str(text)
         heard = await talk.hear()
-        assert (heard["type"], heard["problem"]["code"], heard["problem"]["field"]) == ("problem", code, field)
+        assert (heard["type"], heard["problem"]["code"], heard["problem"]["field"]) == (
+            "problem",
+            code,
+            field,
+        )
         await talk.say(type="ping")  # and the socket goes on
         assert await talk.hear() == {"type": "pong"}
 
@@ -175,8 +179,7 @@ async def test_a_client_that_goes_is_forgotten(client: Client) -> None:
         await talk.say(**SUBSCRIBE)
         await talk.until("snapshot")
         assert client.app.bus.watchers == 1
-    while client.app.bus.watchers or client.app.front._open:
-        await asyncio.sleep(0)
+    await when(lambda: not client.app.bus.watchers and not client.app.front._open)
     assert len(client.app.streams.lines) == 0
 
 

@@ -19,7 +19,6 @@ BEHIND = (
     "/metrics",
     "/docs",
     "/openapi.json",
-    "/",
     "/nothing",
 )
 

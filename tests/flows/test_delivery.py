@@ -153,7 +153,7 @@ async def test_an_asset_becomes_private_and_open_again(tmp_path: Path) -> None:
             for _ in range(2):
                 assert (await client.get(str(asset["url"]), headers=anonymous)).status == status
         unknown = await client.request("PATCH", f"/v1/assets/{asset['id']}", json={"seed": 1})
-        assert (unknown.status, unknown.json["field"]) == (422, "visibility")
+        assert (unknown.status, unknown.json["field"]) == (422, "seed")
 
 
 async def test_a_deleted_asset_is_gone_everywhere(client: Client) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -358,3 +360,42 @@ def test_the_figures_of_durations() -> None:
 )
 def test_waves(ahead: int, calls: int, seats: int, first: float, last: float) -> None:
     assert expected(ahead, calls, seats, Duration(10, 20, 12, 5)) == (first, last)
+
+
+async def test_the_examples_of_the_documentation_are_true(client: Client) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "BATCHES.md").read_text(encoding="utf-8")
+    section = "## Dynamic prompts" + text.split("## Dynamic prompts")[1]
+    prompt, prompts, matrix, order, told = [
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", section, re.DOTALL)
+    ]
+    expanded = (await client.request("POST", "/v1/prompts/expand", json=prompt)).json
+    assert expanded == prompts
+    seen = (await client.request("POST", "/v1/batches/expand", json=matrix)).json
+    assert [(each["prompt"], each["style"], each["params"]["steps"]) for each in seen["items"]] == [
+        (fox, style, steps) for fox in ("a fox", "a cat") for style in ("realistic", "3d") for steps in (4, 8)
+    ]
+    reply = (await estimate(client, **order)).json
+    assert reply.keys() == told.keys()
+    for name in (
+        "object",
+        "num_items",
+        "num_images",
+        "num_reused",
+        "credits",
+        "usd",
+        "model",
+        "class",
+        "queue",
+    ):
+        assert reply[name] == told[name]
+    rows = re.findall(r"^\| (`.+?`(?:, `.+?`)*) \| (`.*`.*?)(?::.*)? \|$", section, re.MULTILINE)
+    shown = {
+        template.strip("`"): stands for template, stands in rows if "{" in template and "`; `" not in stands
+    }
+    assert len(shown) >= 5
+    for template, stands in shown.items():
+        if "`, `" in template:  # the escapes
+            continue
+        template = template.replace("\\|", "|")
+        reply = (await client.request("POST", "/v1/prompts/expand", json={"prompt": template})).json
+        assert reply["prompts"] == re.findall(r"`(.*?)`", stands), template

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pyvips
 
 from ferrotype.db import assets
+from ferrotype.http.gallery_query import PageQuery
 from tests.flows.harness import Client
 from tests.gallery.conftest import gallery, ordered, picture
 
@@ -264,3 +267,9 @@ async def test_the_account(client: Client) -> None:
     after = (await client.get("/v1/account")).json["credits"]
     assert (after["available"], after["held"], after["spent"]) == await client.balance()
     assert after["spent"] - before["credits"]["spent"] == made["cost"]["credits"]
+
+
+def test_every_parameter_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "GALLERY.md").read_text(encoding="utf-8")
+    for name, field in PageQuery.model_fields.items():
+        assert re.search(rf"`{field.alias or name}[`=]", text), name

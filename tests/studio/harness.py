@@ -30,7 +30,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 #: Milliseconds; only how long a test waits before it says what is missing.
-PATIENCE = 15_000
+PATIENCE = 10_000
 
 expect.set_options(timeout=PATIENCE)
 

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,8 @@ from ferrotype.net.logging import granian_logging
 
 #: `M_ARENA_MAX` of malloc.h.
 M_ARENA_MAX: Final = -8
+#: Connections at once: every stream and every WebSocket keeps one. The system's bound on open files is nearer.
+CONNECTIONS: Final = 65_536
 #: For requests to be answered once nothing they could wait for is left, and for connections to close.
 CLOSE_SECONDS: Final = 5.0
 
@@ -48,6 +51,7 @@ async def serve(
     signals = Signals()
     if alone:
         _spare_memory()
+        _allow_files()
     await application.start()
     if alone:  # what is there now stays: a full collection would walk over it each time, which takes 0.1 s
         gc.collect()
@@ -78,6 +82,16 @@ def _spare_memory() -> None:
     for all, at the same speed, and spare 60 MB after cold variants (mallopt(3))."""
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+
+
+def _allow_files() -> None:
+    """As many open files as the system lets us have, which is often much more than it gives at first: streams
+    keep their connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _call(story: Callable[[Ferrotype], Awaitable[None]], application: Ferrotype) -> None:
@@ -135,7 +149,7 @@ def http_server(application: Ferrotype, number: str) -> Server:
         http=HTTPModes.http1,
         websockets=True,
         backlog=1024,
-        backpressure=1024,
+        backpressure=CONNECTIONS,
         # `pipeline_flush` would take all that is sent into memory, however slowly a client reads.
         http1_settings=HTTP1Settings(keep_alive=True, pipeline_flush=False),
         log_level=LogLevels.warning,

@@ -25,7 +25,7 @@ from ferrotype.cli.batch_follow import Following
 from ferrotype.cli.batch_input import Given, Kind, read_input
 from ferrotype.cli.batch_server import BatchServer, with_server
 from ferrotype.cli.batch_view import shown, viewing
-from ferrotype.cli.words import pictures, span
+from ferrotype.cli.words import pictures, rows, span
 from ferrotype.domain.batch_order import merge
 from ferrotype.domain.matrix import count_items
 from ferrotype.domain.problems import NotFound, Problem, RequestProblem
@@ -127,8 +127,8 @@ class Command:
         seconds = told["seconds"]
         took = f", about {span(seconds['all'])}" if seconds else ""
         usd = f" (${told['usd']:,.2f})" if told["usd"] else ""
-        rows = f"{told['num_items']:,} rows, {pictures(told['num_images'])}"
-        _say(f"{rows}: {told['credits']:,} credits{usd}{took}, at {self._server.url}")
+        what = f"{rows(told['num_items'])}, {pictures(told['num_images'])}"
+        _say(f"{what}: {told['credits']:,} credits{usd}{took}, {self._server.where}")
         if told["credits"] < ASK_FROM or self._wish.yes or not told["sufficient"]:
             return True  # too little money is a problem that the order itself tells
         if not (sys.stdin.isatty() and console.is_terminal):
@@ -152,39 +152,38 @@ class Command:
 
     def _refused(self, problem: Problem) -> int:
         """Nothing was ordered: which row it is, and which field."""
-        faults = problem.errors if any("row" in each for each in problem.errors) else []
-        if not faults:
+        faults = [each for each in problem.errors if "row" in each]
+        told = [(self._line(each["row"]), each.get("field") or "order", each["detail"]) for each in faults]
+        if not faults:  # something that keeps the input's lines from being expanded
             index = _index(problem.field)
             if index is None:
                 raise problem
-            faults = [{"row": index, "field": problem.field, "detail": problem.detail}]
-        for fault in faults[:LISTED]:
-            _say(f"{self._place(fault['row'])}: {fault.get('field') or 'order'}: {fault['detail']}", "red")
+            field = str(problem.field).partition("].")[2]
+            told = [(self._given[index].line, field or "order", problem.detail)]
+        source = "standard input" if self._wish.source == "-" else self._wish.source
+        for line, field, detail in told[:LISTED]:
+            _say(f"{source} line {line}: {field}: {detail}", "red")
         if len(faults) > LISTED:
             _say(f"... and {len(faults) - LISTED} more", "red")
         _say("nothing was ordered", "red")
         return BAD_INPUT
 
-    def _place(self, index: int) -> str:
-        """Where the order with that index comes from: with --expand a line may stand for several."""
-        source = "standard input" if self._wish.source == "-" else self._wish.source
+    def _line(self, index: int) -> int:
+        """The line that the order with that index comes from: with --expand it may stand for several."""
         for given in self._given:
             count = 1
             if self._wish.expand:
-                try:
-                    count = count_items([merge(self._wish.defaults, given.item)], None)
-                except Problem:
-                    return f"{source} line {given.line}"
+                count = count_items([merge(self._wish.defaults, given.item)], None)
             if index < count:
-                return f"{source} line {given.line}"
+                return given.line
             index -= count
-        return source
+        return self._given[-1].line
 
     def _ended(self, envelope: dict[str, Any], board: Board) -> int:
         whole = [row for row in board.rows if row.whole]
         short = [row for row in board.rows if not row.whole]
         if self._wish.as_json:
-            rows = [
+            outcomes = [
                 {
                     "row": row.number,
                     "prompt": row.prompt,
@@ -194,18 +193,20 @@ class Command:
                 }
                 for row in board.rows
             ]
-            told = {name: value for name, value in envelope.items() if name != "items"} | {"rows": rows}
+            told = {name: value for name, value in envelope.items() if name != "items"} | {"rows": outcomes}
             print(json.dumps(told, indent=2, ensure_ascii=False))
-        for row in short[:LISTED]:
+        told_before = FAILED if not console.is_terminal else frozenset[str]()
+        untold = [row for row in short if row.state not in told_before]
+        for row in untold[:LISTED]:
             state = row.state if row.state in FAILED else "incomplete"
             _say(f"row {row.number} {state}: {row.error or ''}", "red")
-        if len(short) > LISTED:
-            _say(f"... and {len(short) - LISTED} more; {self._server.url}/v1/batches/{envelope['id']}", "red")
+        if len(untold) > LISTED:
+            _say(f"... and {len(untold) - LISTED} more", "red")
         files = sum(len(row.files) for row in board.rows)
         cost = envelope["cost"]
         usd = f", ${cost['usd']:,.2f}" if cost["usd"] else ""
         _say(
-            f"{len(whole):,} of {len(board.rows):,} rows, {pictures(files)} in {self._wish.out},"
+            f"{len(whole):,} of {rows(len(board.rows))}, {pictures(files)} in {self._wish.out},"
             f" {span(board.seconds)}{usd}"
         )
         if not short:

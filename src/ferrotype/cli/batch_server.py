@@ -25,10 +25,12 @@ SILENCE: Final = 120.0
 
 
 class BatchServer:
-    """The batches of a server, through its API. Every method raises Problem and aiohttp.ClientError."""
+    """The batches of a server, through its API. Every method raises Problem and aiohttp.ClientError. `where`
+    tells people which server it is."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, url: str, where: str) -> None:
         self.url = url.rstrip("/")
+        self.where = where
         self._http = http
 
     async def estimate(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +104,7 @@ async def with_server(settings: AppSettings, data_dir: Path | None, server: str 
     url = server or (owner or {}).get("url")
     if url is None:
         return await _alone(data_dir, story)
-    async with _connected(settings, url) as found:
+    async with _connected(settings, url, f"at {url}") as found:
         await story(found)
     return True
 
@@ -120,7 +122,7 @@ async def _alone(data_dir: Path | None, story: Story) -> bool:
 
     async def run(_: Ferrotype) -> None:
         nonlocal ended
-        async with _connected(settings, address(settings)) as found:
+        async with _connected(settings, address(settings), "in this process") as found:
             await story(found)
         ended = True
 
@@ -129,13 +131,13 @@ async def _alone(data_dir: Path | None, story: Story) -> bool:
 
 
 @asynccontextmanager
-async def _connected(settings: AppSettings, url: str) -> AsyncIterator[BatchServer]:
+async def _connected(settings: AppSettings, url: str, where: str) -> AsyncIterator[BatchServer]:
     key = settings.http.api_key
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=SILENCE)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
         try:
-            yield BatchServer(http, url)
+            yield BatchServer(http, url, where)
         except aiohttp.ClientConnectorError as error:
             number = error.os_error.errno
             why = os.strerror(number) if number and number > 0 else str(error.os_error)

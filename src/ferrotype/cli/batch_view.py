@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ferrotype.cli.batch_board import FAILED, OPEN, Board, Row
-from ferrotype.cli.words import span
+from ferrotype.cli.words import rows, span
 
 #: Lines of the terminal that the table leaves free: its head, the line below it, the user's prompt.
 AROUND: Final = 8
@@ -37,7 +37,7 @@ def summary(board: Board) -> str:
     """`12 of 100 rows, 2 failed, 8 running, about 1 min 30 s left`."""
     counts, total = board.counts(), len(board.rows)
     failed = sum(counts[state] for state in FAILED)
-    text = f"{counts['done']:,} of {total:,} rows"
+    text = f"{counts['done']:,} of {rows(total)}"
     text += f", {failed:,} failed" if failed else ""
     text += f", {counts['running']:,} running" if counts["running"] else ""
     left = _left(board, counts["done"] + failed, total)

@@ -37,6 +37,11 @@ def pictures(count: int) -> str:
     return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
+def rows(count: int) -> str:
+    """`1 row`, `1,204 rows`."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
 def read_rate(text: str | None, option: str = "--rate") -> float | None:
     """Bytes a second of `50MB/s`, `8MiB`, `200k`. Raises ConfigError naming the option."""
     if text is None:

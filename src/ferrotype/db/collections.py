@@ -7,32 +7,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ferrotype.db.database import Transaction
 from ferrotype.db.schema import assets, collection_assets, collections
 from ferrotype.domain.problems import NameTaken
+from ferrotype.domain.states import AssetState
 
 _OWN: Final = select(collections).where(collections.c.account_id == bindparam("account"))
 _BY_ID: Final = _OWN.where(collections.c.id == bindparam("collection"))
 _UPDATE: Final = update(collections).where(collections.c.id == bindparam("collection"))
 _DELETE: Final = delete(collections).where(collections.c.id == bindparam("collection"))
 _EMPTY: Final = delete(collection_assets).where(collection_assets.c.collection_id == bindparam("collection"))
-#: The account is named because the index of its pictures begins with it.
-_STANDING: Final = (
-    collection_assets.c.collection_id == bindparam("collection"),
+_INSIDE: Final = collection_assets.c.collection_id == bindparam("collection")
+#: Asked picture by picture, along the collection: see `db/gallery.py`. The account is named because the index
+#: of its pictures begins with it.
+_STANDING: Final = exists().where(
     assets.c.account_id == bindparam("account"),
     assets.c.id == collection_assets.c.asset_id,
     assets.c.deleted_at.is_(None),
 )
-_COUNT: Final = select(func.count()).select_from(collection_assets).join(assets, _STANDING[2])
-_COUNT_STANDING: Final = _COUNT.where(*_STANDING)
+_COUNT: Final = select(func.count()).select_from(collection_assets).where(_INSIDE, _STANDING)
 _NEWEST: Final = (
     select(collection_assets.c.asset_id)
-    .join(assets, _STANDING[2])
-    .where(*_STANDING, assets.c.state == "ready")
+    .where(_INSIDE, _STANDING.where(assets.c.state == AssetState.READY))
     .order_by(collection_assets.c.asset_id.desc())
     .limit(1)
 )
@@ -98,7 +98,7 @@ def page(tx: Transaction, account_id: str, limit: int, before: str | None) -> li
 def count(tx: Transaction, collection: Collection) -> int:
     """How many pictures stand in it."""
     of = {"collection": collection.id, "account": collection.account_id}
-    return int(tx.execute(_COUNT_STANDING, of).scalar_one())
+    return int(tx.execute(_COUNT, of).scalar_one())
 
 
 def cover(tx: Transaction, collection: Collection) -> str | None:

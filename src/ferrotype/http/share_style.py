@@ -30,7 +30,8 @@ figcaption{margin:.5rem 0 .75rem;font-size:.9rem;color:var(--soft);overflow-wrap
 white-space:pre-line}
 .many{display:flex;flex-wrap:wrap;gap:clamp(.4rem,.8vw,.75rem);align-content:flex-start;align-items:flex-start}
 .many::after{content:"";flex:1000 0 0;min-width:0;height:0}
-.one{display:grid;place-items:center}
+.one{display:grid;place-items:start center}
+@media (min-width:40rem){.one{place-items:center}}
 .one figure{display:grid;justify-items:center;max-width:100%}
 .one a{max-width:100%}
 .one img{width:auto;max-width:100%;max-height:78vh;max-height:78svh}

@@ -23,6 +23,7 @@ from typing import Final
 from ferrotype.domain.problems import MethodNotAllowed, NotFound
 from ferrotype.http.asgi import Message, Receive, Scope, Send, body, send_problem, start
 from ferrotype.http.conditional import none_match
+from ferrotype.http.lean import lean
 
 ROOT: Final = "/studio"
 ASSETS: Final = f"{ROOT}/assets/"
@@ -70,6 +71,7 @@ class Studio:
         styles = [name for name in files if name.startswith("css/")]
         styles.sort(key=lambda name: (_place(name.removeprefix("css/")), name))
         files["studio.css"] = b"\n".join(files.pop(name) for name in styles)
+        files = {name: lean(name, data) for name, data in files.items()}
         self.files = files
         self._urls = {name: f"{ASSETS}{_digest(data)[:16]}/{name}" for name, data in files.items()}
         self._replies = {self._urls[name]: _asset(name, data) for name, data in files.items()}

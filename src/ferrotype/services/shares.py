@@ -20,6 +20,8 @@ from ferrotype.services.envelopes import Envelope
 #: Seconds that a share may live; without an end it lives until it is revoked.
 SHORTEST: Final = 60
 LONGEST: Final = 10 * 365 * 24 * 3600
+#: What a page says whose address leads nowhere.
+UNKNOWN: Final = "Perhaps its address was not copied whole: ask whoever sent it to you."
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ class Shares:
         """
 
         def story(tx: Transaction) -> Shown:
-            share = shares.get(tx, share_id)
+            share = shares.get(tx, share_id) if is_id(share_id) else None
             if share is None:
-                raise NotFound("There is no such page.")
+                raise NotFound(UNKNOWN)
             if share.revoked_at is not None:
                 raise Gone("Whoever shared these pictures has taken the page back.")
             if share.expires_at is not None and share.expires_at <= self._clock.now():

@@ -135,7 +135,7 @@ async def revoke(share_id: str, context: Ctx) -> Response:
 async def open_page(share_id: str, request: Request, context: Ctx) -> HTMLResponse:
     """The page itself: HTML without any script, open to whoever has its URL."""
     try:
-        shown = await context.shares.open(known(share_id))
+        shown = await context.shares.open(share_id)
         text, headers = context.share_page.page(shown, context.base_url(request))
         status = 200
     except (NotFound, Gone) as problem:
@@ -150,5 +150,5 @@ async def open_page(share_id: str, request: Request, context: Ctx) -> HTMLRespon
 def known(share_id: str) -> str:
     """The id, if it can be one. Raises NotFound."""
     if not is_id(share_id):
-        raise NotFound("There is no such page.")
+        raise NotFound(f"There is no share {share_id[:64]!r}.")
     return share_id

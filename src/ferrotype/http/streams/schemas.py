@@ -213,7 +213,11 @@ class PulseMessage(BaseModel):
 
 
 SocketMessage = EventBody | SubscribedMessage | UnsubscribedMessage | ProblemMessage | PulseMessage
-#: The 200 of every route with events, for OpenAPI.
+#: The 200 of every route with events, for OpenAPI. FastAPI takes what is no JSON for a text.
 EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"model": EventBody, "description": "A stream; `data` of each event is this"}
+    200: {
+        "model": EventBody,
+        "description": "A stream; `data` of each event is this",
+        "content": {"text/event-stream": {"schema": {"type": "object"}}},
+    }
 }

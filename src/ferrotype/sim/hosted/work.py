@@ -59,9 +59,10 @@ class Work:
         """Whether it will not change any more."""
         return self.state in TERMINAL
 
-    def preview(self, share: float) -> bytes:
-        """A small JPEG of what there is after that share of the steps, 0 to 1."""
-        return pixels.preview(_paint(self, 0, share), "JPEG")
+    def preview(self, share: float, side: int | None = None) -> bytes:
+        """A small JPEG of what there is after that share of the steps, 0 to 1; `side` is that of the script's
+        `picture_side`."""
+        return pixels.preview(_paint(self, 0, share, side, side), "JPEG")
 
     async def change(self) -> None:
         """Returns after the next change of state or step."""

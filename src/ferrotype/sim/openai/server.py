@@ -165,7 +165,7 @@ class OpenAISim(HostedSim):
             changed, ended = work.changed, work.ended
             while sent < count and work.step * (count + 1) >= work.steps * (sent + 1):
                 share = (sent + 1) / (count + 1)
-                data = await asyncio.to_thread(_unfinished, work, share)
+                data = await asyncio.to_thread(_unfinished, work, share, self.script.picture_side)
                 event = _event(f"{prefix}.partial_image", wish, data) | {"partial_image_index": sent}
                 await response.write(_line(event))
                 sent += 1
@@ -227,10 +227,10 @@ def _line(event: Mapping[str, Any]) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-def _unfinished(work: Work, share: float) -> bytes:
+def _unfinished(work: Work, share: float, side: int | None) -> bytes:
     """A partial picture: as large as the finished one, and of its form."""
-    small = pyvips.Image.new_from_buffer(work.preview(share), "")
-    return pixels.encode(pixels.fit(small, work.width, work.height), work.form)
+    small = pyvips.Image.new_from_buffer(work.preview(share, side), "")
+    return pixels.encode(pixels.fit(small, side or work.width, side or work.height), work.form)
 
 
 def _file(field: web.FileField) -> File:

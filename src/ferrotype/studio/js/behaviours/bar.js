@@ -3,7 +3,7 @@
 import { ApiProblem, get } from "studio/lib/api.js";
 import { fill, h, one } from "studio/lib/dom.js";
 import { on } from "studio/lib/events.js";
-import { count, plural } from "studio/lib/format.js";
+import { count, plural, short } from "studio/lib/format.js";
 import { icon } from "studio/lib/icons.js";
 import { effect, signal } from "studio/lib/store.js";
 import { debounce } from "studio/lib/dom.js";
@@ -35,7 +35,8 @@ export function fillBar() {
     const now = balance.value;
     credits.hidden = !now;
     if (!now) return;
-    fill(credits, h("strong", null, count(now.available)), h("span", null, ` ${now.available === 1 ? "credit" : "credits"}`));
+    fill(credits, h("span", { class: "exact" }, h("strong", null, count(now.available)), ` ${now.available === 1 ? "credit" : "credits"}`),
+      h("strong", { class: "short" }, short(now.available)));
     credits.title = `${plural(now.available, "credit")} available, ${count(now.held)} held for what is under way, ${count(now.spent)} spent`;
     credits.toggleAttribute("data-low", now.available < 10);
   });

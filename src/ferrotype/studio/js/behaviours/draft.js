@@ -28,10 +28,11 @@ export async function openDraft() {
     const { operation, model } = draft.value;
     const found = known.operations.find((each) => each.name === operation) ?? known.operations[0];
     const chosen = modelFor(known, found.name, model);
+    const key = `${found.name} ${chosen?.id}`;
+    // First what the form shows: who looks at the model makes an order of it.
+    if (form.shows.peek()?.key !== key) form.shows.value = { key, ...features(known, found, chosen) };
     form.operation.value = found;
     form.model.value = chosen;
-    const key = `${found.name} ${chosen?.id}`;
-    if (form.shows.peek()?.key !== key) form.shows.value = { key, ...features(known, found, chosen) };
   });
   effect(() => memory.write(draft.value));
   return form;

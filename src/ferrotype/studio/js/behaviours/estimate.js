@@ -41,8 +41,8 @@ export function watchEstimate(form) {
     if (now === before) return;
     before = now;
     estimate.value = { credits: model.price.credits * order.num_images, usd: model.price.usd * order.num_images, sufficient: true };
-    const { min } = form.shows.peek().images;
-    if ((order.images ?? []).length >= min) ask(order);
+    const { images: { min }, mask } = form.shows.peek();
+    if ((order.images ?? []).length >= min && (mask !== "required" || order.mask)) ask(order);
   });
   return estimate;
 }

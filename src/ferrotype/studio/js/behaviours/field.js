@@ -18,8 +18,9 @@ export function field(form, name, label, control, { hint = null, after = null, g
   effect(() => {
     const text = textOf(form.problems.value, name);
     fill(problem, text && [icon("alert"), h("span", null, text)]);
-    control.toggleAttribute("aria-invalid", Boolean(text));
+    if (group) return;
     if (text) control.setAttribute("aria-invalid", "true");
+    else control.removeAttribute("aria-invalid");
   });
   return box;
 }
@@ -37,6 +38,7 @@ export function showProblem(form, root, problem) {
   if (!place) return false;
   place.closest("details")?.setAttribute("open", "");
   place.scrollIntoView({ block: "nearest" });
-  place.querySelector("input:not([hidden]), textarea, select, button")?.focus({ preventScroll: true });
+  const fields = ":is(textarea, select, input:not([type=file]))";
+  (place.querySelector(`${fields}[aria-invalid]`) ?? place.querySelector(`:not(.label) > ${fields}`) ?? place.querySelector(":not(.label) > :is(input, button)"))?.focus({ preventScroll: true });
   return true;
 }

@@ -183,7 +183,8 @@ export class PictureList {
     const date = dayOf(asset.id);
     if (this.sections[0]?.date === date) this.sections[0].count++;
     else this.sections.unshift({ date, count: 1 });
-    this.slots.unshift({ ...slot(ratioOf(asset)), asset });
+    // A new array: whoever lays out anew compares with the places of before.
+    this.slots = [{ ...slot(ratioOf(asset)), asset }, ...this.slots];
     if (!this.newest || asset.id > this.newest) this.newest = asset.id;
   }
 

@@ -30,9 +30,11 @@ export function shareDialog(assetIds) {
   const id = uid("share");
   const name = h("input", { class: "input", name: "title", maxlength: 200, placeholder: "Pictures", autocomplete: "off" });
   const term = h("select", { class: "select", name: "expires" }, TERMS.map(([value, text]) => h("option", { value, selected: value === 30 * DAY }, text)));
+  const words = h("input", { type: "checkbox", role: "switch", name: "show_prompt" });
   const form = h("form", { id, class: "share-form", onsubmit: make },
     h("label", { class: "field" }, h("span", { class: "label" }, "Title"), name),
     h("label", { class: "field" }, h("span", { class: "label" }, "The link ends"), term),
+    h("label", { class: "switch" }, "Show the prompts", words),
     h("p", { class: "faint" }, "Whoever has the link sees these pictures without signing in. You can revoke it at any time."));
   const dialog = openDialog({
     title: `Share ${plural(assetIds.length, "picture")}`,
@@ -43,7 +45,7 @@ export function shareDialog(assetIds) {
     event.preventDefault();
     const button = one(".dialog-foot button", dialog);
     button.disabled = true;
-    const order = { asset_ids: assetIds };
+    const order = { asset_ids: assetIds, show_prompt: words.checked };
     if (name.value.trim()) order.title = name.value.trim();
     if (term.value) order.expires_in = Number(term.value);
     try {

@@ -18,6 +18,7 @@ export function tile(entry, index, ratio, { side = 280, list = () => [], inputs 
   async function develop(src, kind) {
     const image = new Image();
     image.decoding = "async";
+    image.alt = "";
     image.className = `tile-image tile-${kind}`;
     image.src = src;
     await image.decode();

@@ -3,8 +3,8 @@
 import { fill, h } from "studio/lib/dom.js";
 import { icon } from "studio/lib/icons.js";
 
-/** `layer(asset)` makes what shows a picture. `hidden` says that it is over. */
-export function comparison(stage, { layer, turn, over }) {
+/** `layer(asset)` makes what shows a picture; `moved()` hears that there is another amount of room for them. */
+export function comparison(stage, { layer, turn, over, moved }) {
   let mode = "slider";
   let shown = [];
   const split = h("input", {
@@ -26,6 +26,7 @@ export function comparison(stage, { layer, turn, over }) {
     stage.dataset.compare = mode;
     modes.textContent = mode === "slider" ? "Side by side" : "One over the other";
     split.hidden = line.hidden = mode !== "slider";
+    moved();
   }
   return {
     get active() { return shown.length > 0; },

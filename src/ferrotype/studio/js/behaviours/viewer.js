@@ -43,7 +43,7 @@ class Viewer {
     this.#build();
     this.zoom = new Zoom(this.stage, { signal, swipe: (way) => this.turn(way), drop: () => this.close(), zoomed: () => this.#sharpen() });
     this.compare = comparison(this.stage, {
-      layer: (asset) => this.#layer(asset), turn: (way) => this.#compareWith(way), over: () => this.#endCompare(),
+      layer: (asset) => this.#layer(asset), turn: (way) => this.#compareWith(way), over: () => this.#endCompare(), moved: () => this.#fit(),
     });
     this.dialog.addEventListener("keydown", (event) => this.#key(event));
     this.dialog.addEventListener("close", () => {

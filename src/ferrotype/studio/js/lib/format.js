@@ -4,6 +4,10 @@ const number = new Intl.NumberFormat("en");
 const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+/** 1,234,000 -> "1.2M", for where there is little room. */
+export const short = (value) => compact.format(value);
 export const count = (value) => number.format(value);
 export const plural = (value, word, words = `${word}s`) => `${count(value)} ${value === 1 ? word : words}`;
 export const credits = (value) => plural(value, "credit");

@@ -1,0 +1,292 @@
+"""Streams: what idle ones cost, how late events come to many, and what one that reads nothing does to others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+
+from benchmarks.processes import free_port, process, python, server
+from benchmarks.report import Figure, Grid, Result, console, percentile
+
+#: Clients that only listen, and the figure for all of them, in MB (10^6 bytes).
+IDLE = 5_000
+IDLE_MB = 150
+#: Connections that are opened at once.
+OPENING = 100
+SOCKETS = 500
+RATE = 200
+SECONDS = 8.0
+#: Events per second that go to all sockets.
+FAN_OUT = (5, 10, 20, 40)
+#: The shape with one that reads nothing.
+CROWD = 100
+CROWD_RATE = 40
+CROWD_SIZE = 8_192
+ROUNDS = 2
+HELD: dict[str, Any] = {"hold": "start"}
+QUIET_SECONDS = 3.0
+
+
+@dataclass
+class Telling:
+    """A server that tells what a plan says."""
+
+    url: str
+    folder: Path
+    child: Popen[bytes]
+    http: aiohttp.ClientSession
+    plans: int = 0
+
+    @property
+    def rss(self) -> float:
+        """MB of resident memory."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024 / 1e6
+
+    async def tell(self, **plan: Any) -> int:
+        """Have it tell events; how many it told, once it has."""
+        plan = {"size": 0, "durable": False, "topics": [], "seconds": SECONDS, **plan}
+        done = self.folder / f"{self.plans}.done"
+        (self.folder / "next").write_text(json.dumps(plan))
+        (self.folder / "next").rename(self.folder / f"{self.plans}.plan")
+        self.plans += 1
+        while not done.exists():
+            await asyncio.sleep(0.05)
+        return int(json.loads(done.read_text())["told"])
+
+    async def orders(self, count: int) -> list[str]:
+        """Generations that do not begin."""
+
+        async def one(number: int) -> str:
+            body = {"prompt": f"fox {number}", "width": 256, "height": 256}
+            headers = {"Prefer": "respond-async"}
+            async with self.http.post(f"{self.url}/v1/generations", json=body, headers=headers) as reply:
+                return str((await reply.json())["id"])
+
+        return [await one(number) for number in range(count)]
+
+
+@asynccontextmanager
+async def telling(**settings: str) -> AsyncIterator[Telling]:
+    """The server, with a simulator that holds every order."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="ferrotype-bench-")))
+        sim_port, port = free_port(), free_port()
+        options = [f"--set={key}={value}" for key, value in HELD.items()]
+        command = python("ferrotype", "sim", "comfyui", "--port", str(sim_port), *options)
+        await stack.enter_async_context(process(command, port=sim_port, folder=folder))
+        env = server(port, folder, COMFYUI_URL=f"http://127.0.0.1:{sim_port}", **settings)
+        launch = python("benchmarks.launch.telling", str(folder))
+        child = await stack.enter_async_context(process(launch, port=port, folder=folder, env=env))
+        connector = aiohttp.TCPConnector(limit=0)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        yield Telling(f"http://127.0.0.1:{port}", folder, child, http)
+
+
+async def measure() -> Result:
+    """All of it, on one server after the other."""
+    with console.status("idle clients"):
+        idle = await _idle()
+    with console.status("sockets"):
+        own, fan = await _sockets()
+    with console.status("one that reads nothing"):
+        crowd, cut = await _crowd()
+    alone, beside = (percentile([lag for each in crowd[what] for lag in each], 0.99) for what in crowd)
+    return Result(
+        "events",
+        "Streams: idle clients, many WebSockets, one that reads nothing",
+        f"{IDLE:,} clients open `GET /v1/events`, read the snapshot and wait; resident memory of the server before"
+        f" and with them. Then {SOCKETS} WebSockets, {RATE} events/s for {SECONDS:.0f} s: each event to one of them"
+        " (its own generation), live, and as a durable row with its transaction; and every event to all of them. A"
+        " lag is from the moment when the server begins to tell until the client has the message. Last,"
+        f" {CROWD} sockets that get every one of {CROWD_RATE} events/s of {CROWD_SIZE // 1024} KB, without and with"
+        " one more that reads nothing, in turn. Server and clients are one process each, on two cores.",
+        figures=[
+            Figure(f"memory of {IDLE:,} idle SSE clients", idle["clients"], "MB", IDLE_MB),
+            Figure(f"p99 lag, {RATE} live events/s to {SOCKETS} sockets", own["live"].p99, "ms"),
+            Figure(f"p99 lag, {RATE} durable events/s to {SOCKETS} sockets", own["durable"].p99, "ms"),
+            Figure("p99 lag with one that reads nothing / without", beside / alone, "×"),
+        ],
+        grids=[
+            Grid(
+                "idle clients",
+                ["", "MB", "KB each"],
+                [
+                    ["server before", f"{idle['before']:.1f}", ""],
+                    [f"{IDLE:,} clients", f"{idle['clients']:.1f}", f"{idle['clients'] * 1e3 / IDLE:.1f}"],
+                    ["still held when they are gone", f"{idle['after'] - idle['before']:.1f}", ""],
+                ],
+            ),
+            Grid(
+                f"{SOCKETS} WebSockets, ms",
+                ["", "messages/s", "p50", "p99", "max", "came"],
+                [heard.row(what) for what, heard in {**_named(own), **_fanned(fan)}.items()],
+            ),
+            Grid(
+                f"{CROWD} WebSockets, ms",
+                ["", "p50", "p99", "max"],
+                [_crowded(what, [lag for each in lags for lag in each]) for what, lags in crowd.items()],
+            ),
+        ],
+        notes=[
+            f"The client that read nothing was cut off in {cut} of {ROUNDS} rounds, as it should.",
+            "With every event to all, the clients' process and the server's are busy on a core each.",
+        ],
+        raw={"idle": idle, "crowd_p99": {w: [percentile(e, 0.99) for e in lags] for w, lags in crowd.items()}},
+    )
+
+
+async def _idle() -> dict[str, float]:
+    async with telling(FERROTYPE_KEEP_ALIVE="60") as it:
+        await it.orders(1)
+        await _close([await _listen(it.url)])  # what the first one loads is not the clients'
+        before = it.rss
+        clients: list[socket.socket] = []
+        while len(clients) < IDLE:
+            clients += await asyncio.gather(*(_listen(it.url) for _ in range(OPENING)))
+        await asyncio.sleep(QUIET_SECONDS)
+        rss = it.rss
+        await _close(clients)
+        await asyncio.sleep(QUIET_SECONDS)
+        return {"before": before, "clients": rss - before, "after": it.rss}
+
+
+async def _listen(url: str) -> socket.socket:
+    host, _, port = url.removeprefix("http://").partition(":")
+    client, loop = socket.socket(), asyncio.get_running_loop()
+    client.setblocking(False)
+    await loop.sock_connect(client, (host, int(port)))
+    await loop.sock_sendall(client, f"GET /v1/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    answer = b""
+    while not (b"event: snapshot" in answer and answer.endswith(b"\n\n\r\n")):
+        data = await loop.sock_recv(client, 65_536)
+        if not data:
+            raise RuntimeError(f"an idle client was sent away: {answer!r}")
+        answer += data
+    return client
+
+
+async def _close(clients: Sequence[socket.socket]) -> None:
+    for client in clients:
+        client.close()
+
+
+@dataclass
+class Heard:
+    """What all sockets of one run got."""
+
+    told: int
+    readers: int
+    seconds: float = SECONDS
+    lags: list[float] = field(default_factory=list)
+
+    @property
+    def p99(self) -> float:
+        return percentile(self.lags, 0.99)
+
+    def row(self, what: str) -> list[str]:
+        shares = (f"{percentile(self.lags, share):.1f}" for share in (0.5, 0.99, 1))
+        came = len(self.lags) / (self.told * self.readers)
+        return [what, f"{len(self.lags) / self.seconds:,.0f}", *shares, f"{came:.1%}"]
+
+
+def _named(own: dict[str, Heard]) -> dict[str, Heard]:
+    return {f"{RATE} {what} events/s, each to one": heard for what, heard in own.items()}
+
+
+def _fanned(fan: dict[int, Heard]) -> dict[str, Heard]:
+    return {f"{rate} live events/s, each to all": heard for rate, heard in fan.items()}
+
+
+def _crowded(what: str, lags: list[float]) -> list[str]:
+    return [what, *(f"{percentile(lags, share):.1f}" for share in (0.5, 0.99, 1))]
+
+
+async def _sockets() -> tuple[dict[str, Heard], dict[int, Heard]]:
+    own, fan = {}, {}
+    async with telling(FERROTYPE_MAX_BODY_BYTES="1000000") as it:
+        ids = await it.orders(SOCKETS)
+        async with _open(it, [{"generation_id": id} for id in ids]) as heard:
+            for what in ("live", "durable"):
+                heard.clear()
+                told = await it.tell(rate=RATE, topics=ids, durable=what == "durable")
+                await asyncio.sleep(1)
+                own[what] = Heard(told, 1, lags=[lag for lag in heard])
+        async with _open(it, [{"account": True}] * SOCKETS) as heard:
+            for rate in FAN_OUT:
+                heard.clear()
+                told = await it.tell(rate=rate)
+                await asyncio.sleep(1)
+                fan[rate] = Heard(told, SOCKETS, lags=[lag for lag in heard])
+    return own, fan
+
+
+async def _crowd() -> tuple[dict[str, list[list[float]]], int]:
+    crowd: dict[str, list[list[float]]] = {"without": [], "with one that reads nothing": []}
+    cut = 0
+    async with telling(FERROTYPE_STREAM_STALL_SECONDS="2") as it:
+        await it.orders(1)
+        for _ in range(ROUNDS):
+            for what, lags in crowd.items():
+                async with AsyncExitStack() as stack:
+                    dead = None
+                    if what != "without":
+                        dead = await _listen(it.url)
+                        stack.callback(dead.close)
+                    heard = await stack.enter_async_context(_open(it, [{"account": True}] * CROWD))
+                    heard.clear()
+                    before = await _stalled(it)
+                    # Twice: what the system takes for a client is to be full while others are measured.
+                    await it.tell(rate=CROWD_RATE, size=CROWD_SIZE, seconds=2 * SECONDS)
+                    await asyncio.sleep(1)
+                    lags.append(list(heard))
+                    if dead is not None:
+                        cut += int(await _stalled(it) > before)
+    return crowd, cut
+
+
+async def _stalled(it: Telling) -> float:
+    async with it.http.get(f"{it.url}/metrics?format=json") as reply:
+        text = await reply.text()
+    line = [each for each in text.splitlines() if each.startswith("ferrotype_streams_stalled_total")]
+    return float(line[0].split()[1]) if line else 0.0
+
+
+@asynccontextmanager
+async def _open(it: Telling, wishes: Sequence[dict[str, Any]]) -> AsyncIterator[list[float]]:
+    """A socket for each wish; the lags of what they get, in ms."""
+    lags: list[float] = []
+
+    async def one(wish: dict[str, Any], ready: asyncio.Semaphore) -> None:
+        async with it.http.ws_connect(f"{it.url}/v1/ws") as talk:
+            await talk.send_json({"type": "subscribe", "subscription": "s", **wish})
+            async for message in talk:
+                now = time.monotonic()
+                _, found, rest = message.data.rpartition('"told":')
+                if found:
+                    lags.append((now - float(rest.partition("}")[0].partition(",")[0])) * 1e3)
+                elif '"type":"snapshot"' in message.data:
+                    ready.release()
+
+    ready = asyncio.Semaphore(0)
+    tasks = []
+    for wish in wishes:
+        tasks.append(asyncio.create_task(one(wish, ready)))
+        await ready.acquire()
+    try:
+        yield lags
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
