@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryDirectory
@@ -47,6 +48,12 @@ class Telling:
     child: Popen[bytes]
     http: aiohttp.ClientSession
     plans: int = 0
+
+    @property
+    def busy(self) -> float:
+        """Seconds of processor time so far (proc(5): utime and stime)."""
+        fields = Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def rss(self) -> float:
@@ -130,7 +137,7 @@ async def measure() -> Result:
             ),
             Grid(
                 f"{SOCKETS} WebSockets, ms",
-                ["", "messages/s", "p50", "p99", "max", "came"],
+                ["", "messages/s", "p50", "p99", "max", "came", "processor each"],
                 [heard.row(what) for what, heard in {**_named(own), **_fanned(fan)}.items()],
             ),
             Grid(
@@ -143,7 +150,10 @@ async def measure() -> Result:
             f"The client that read nothing was cut off in {cut} of {ROUNDS} rounds, as it should.",
             "With every event to all, the clients' process and the server's are busy on a core each.",
         ],
-        raw={"idle": idle, "crowd_p99": {w: [percentile(e, 0.99) for e in lags] for w, lags in crowd.items()}},
+        raw={
+            "idle": idle,
+            "crowd_p99": {w: [percentile(e, 0.99) for e in lags] for w, lags in crowd.items()},
+        },
     )
 
 
@@ -188,8 +198,10 @@ class Heard:
 
     told: int
     readers: int
-    seconds: float = SECONDS
-    lags: list[float] = field(default_factory=list)
+    seconds: float
+    #: Seconds of the server's processor time.
+    busy: float
+    lags: list[float]
 
     @property
     def p99(self) -> float:
@@ -198,7 +210,8 @@ class Heard:
     def row(self, what: str) -> list[str]:
         shares = (f"{percentile(self.lags, share):.1f}" for share in (0.5, 0.99, 1))
         came = len(self.lags) / (self.told * self.readers)
-        return [what, f"{len(self.lags) / self.seconds:,.0f}", *shares, f"{came:.1%}"]
+        each = f"{self.busy / len(self.lags) * 1e6:.0f} µs"
+        return [what, f"{len(self.lags) / self.seconds:,.0f}", *shares, f"{came:.1%}", each]
 
 
 def _named(own: dict[str, Heard]) -> dict[str, Heard]:
@@ -219,17 +232,22 @@ async def _sockets() -> tuple[dict[str, Heard], dict[int, Heard]]:
         ids = await it.orders(SOCKETS)
         async with _open(it, [{"generation_id": id} for id in ids]) as heard:
             for what in ("live", "durable"):
-                heard.clear()
-                told = await it.tell(rate=RATE, topics=ids, durable=what == "durable")
-                await asyncio.sleep(1)
-                own[what] = Heard(told, 1, lags=[lag for lag in heard])
+                own[what] = await _run(it, heard, 1, rate=RATE, topics=ids, durable=what == "durable")
         async with _open(it, [{"account": True}] * SOCKETS) as heard:
             for rate in FAN_OUT:
-                heard.clear()
-                told = await it.tell(rate=rate)
-                await asyncio.sleep(1)
-                fan[rate] = Heard(told, SOCKETS, lags=[lag for lag in heard])
+                fan[rate] = await _run(it, heard, SOCKETS, rate=rate)
     return own, fan
+
+
+async def _run(it: Telling, heard: list[float], readers: int, **plan: Any) -> Heard:
+    """One plan, to the end of what comes of it."""
+    heard.clear()
+    busy = it.busy
+    told, before = await it.tell(**plan), -1
+    while before < len(heard) < told * readers:
+        before = len(heard)
+        await asyncio.sleep(1)
+    return Heard(told, readers, SECONDS, it.busy - busy, list(heard))
 
 
 async def _crowd() -> tuple[dict[str, list[list[float]]], int]:

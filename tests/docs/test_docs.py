@@ -23,7 +23,7 @@ def test_a_generated_page_is_up_to_date(name: str) -> None:
 
 
 def test_every_event_is_documented() -> None:
-    text = (DOCS / "API.md").read_text(encoding="utf-8")
+    text = (DOCS / "EVENTS.md").read_text(encoding="utf-8")
     for type in EVENT_TYPES:
         assert f"`{type}`" in text, type
 

@@ -6,6 +6,8 @@ import { kept } from "studio/lib/store.js";
 
 const memory = kept("sessionStorage", "ferrotype.outbox");
 const under = new Map();
+/** How often an order is sent to a server that has too much to do. */
+const PATIENCE = 12;
 
 export const newKey = () => `studio-${[...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("")}`;
 
@@ -24,9 +26,11 @@ export async function send({ key, path, body }, onwaiting) {
       try {
         return await post(path, body, { headers: { "Idempotency-Key": key, Prefer: "respond-async" } });
       } catch (error) {
-        if (!(error instanceof NoAnswer)) throw error;
+        // A server that stops says so, and is back soon.
+        const busy = error.problem?.code === "overloaded" && tries < PATIENCE;
+        if (!(error instanceof NoAnswer || busy)) throw error;
         onwaiting?.();
-        await comeBack(Math.min(10_000, 400 * 2 ** tries));
+        await comeBack(busy ? (error.problem.retry_after ?? 2) * 1000 : Math.min(10_000, 400 * 2 ** tries));
       }
     }
   } finally {

@@ -47,7 +47,12 @@ export async function call(method, path, body, { headers = {}, signal } = {}) {
       await signIn();
       continue;
     }
-    if (!reply.ok) throw new ApiProblem(await problemOf(reply), reply.status);
+    if (!reply.ok) {
+      const problem = await problemOf(reply);
+      // A proxy that cannot reach the server, or waited too long for it, answers for it: nobody knows what became of the call.
+      if (problem.code === "no_problem" && [502, 503, 504].includes(reply.status)) throw new NoAnswer();
+      throw new ApiProblem(problem, reply.status);
+    }
     return reply;
   }
 }
