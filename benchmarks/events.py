@@ -1,19 +1,22 @@
-"""Streams: what idle ones cost, how late events come to many, and what one that reads nothing does to others."""
+"""Streams: what idle ones cost, how late events come, and what one that reads nothing does to others."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 
@@ -33,10 +36,18 @@ FAN_OUT = (5, 10, 20, 40)
 #: The shape with one that reads nothing.
 CROWD = 100
 CROWD_RATE = 40
-CROWD_SIZE = 8_192
+CROWD_SIZE = 16_384
 ROUNDS = 2
+HANDSHAKE = (
+    "GET /v1/ws HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+#: The moment in an event, and how many bytes of it may still be on their way.
+TOLD = re.compile(rb'"told":([0-9.]+)}')
+MARK = 64
 HELD: dict[str, Any] = {"hold": "start"}
 QUIET_SECONDS = 3.0
+LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -68,8 +79,10 @@ class Telling:
         (self.folder / "next").write_text(json.dumps(plan))
         (self.folder / "next").rename(self.folder / f"{self.plans}.plan")
         self.plans += 1
-        while not done.exists():
-            await asyncio.sleep(0.05)
+        for _ in itertools.count():
+            if done.exists():
+                break
+            await asyncio.sleep(LOOK_SECONDS)
         return int(json.loads(done.read_text())["told"])
 
     async def orders(self, count: int) -> list[str]:
@@ -113,12 +126,13 @@ async def measure() -> Result:
     return Result(
         "events",
         "Streams: idle clients, many WebSockets, one that reads nothing",
-        f"{IDLE:,} clients open `GET /v1/events`, read the snapshot and wait; resident memory of the server before"
-        f" and with them. Then {SOCKETS} WebSockets, {RATE} events/s for {SECONDS:.0f} s: each event to one of them"
-        " (its own generation), live, and as a durable row with its transaction; and every event to all of them. A"
-        " lag is from the moment when the server begins to tell until the client has the message. Last,"
-        f" {CROWD} sockets that get every one of {CROWD_RATE} events/s of {CROWD_SIZE // 1024} KB, without and with"
-        " one more that reads nothing, in turn. Server and clients are one process each, on two cores.",
+        f"{IDLE:,} clients open `GET /v1/events`, read the snapshot and wait; resident memory of the"
+        f" server before and with them. Then {SOCKETS} WebSockets, {RATE} events/s for {SECONDS:.0f} s: each"
+        " event to one of them (its own generation), live, and as a durable row with its transaction; and"
+        " every event to all of them. A lag is from the moment when the server begins to tell until the"
+        f" client has the message. Last, {CROWD} sockets that get every one of {CROWD_RATE} events/s of"
+        f" {CROWD_SIZE // 1024} KB, without and with one more that reads nothing, in turn. Server and clients"
+        " are one process each, on two cores.",
         figures=[
             Figure(f"memory of {IDLE:,} idle SSE clients", idle["clients"], "MB", IDLE_MB),
             Figure(f"p99 lag, {RATE} live events/s to {SOCKETS} sockets", own["live"].p99, "ms"),
@@ -172,9 +186,11 @@ async def _idle() -> dict[str, float]:
         return {"before": before, "clients": rss - before, "after": it.rss}
 
 
-async def _listen(url: str) -> socket.socket:
+async def _listen(url: str, buffer: int | None = None) -> socket.socket:
     host, _, port = url.removeprefix("http://").partition(":")
     client, loop = socket.socket(), asyncio.get_running_loop()
+    if buffer is not None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     client.setblocking(False)
     await loop.sock_connect(client, (host, int(port)))
     await loop.sock_sendall(client, f"GET /v1/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
@@ -260,7 +276,7 @@ async def _crowd() -> tuple[dict[str, list[list[float]]], int]:
                 async with AsyncExitStack() as stack:
                     dead = None
                     if what != "without":
-                        dead = await _listen(it.url)
+                        dead = await _listen(it.url, buffer=4_096)
                         stack.callback(dead.close)
                     heard = await stack.enter_async_context(_open(it, [{"account": True}] * CROWD))
                     heard.clear()
@@ -281,30 +297,52 @@ async def _stalled(it: Telling) -> float:
     return float(line[0].split()[1]) if line else 0.0
 
 
+class _Reader(asyncio.Protocol):
+    """A WebSocket's client that only looks for moments, so that the clients are not what is measured."""
+
+    def __init__(self, host: str, wish: dict[str, Any], lags: list[float]) -> None:
+        self._host = host
+        self._wish = wish
+        self._lags = lags
+        self._rest = b""
+        self.ready = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        transport.write(HANDSHAKE.replace("HOST", self._host).encode())
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        data = self._rest + data
+        end = 0
+        for found in TOLD.finditer(data):
+            self._lags.append((now - float(found[1])) * 1e3)
+            end = found.end()
+        self._rest = data[max(end, len(data) - MARK) :]
+        if not self.ready.done():
+            self._rest = data
+            if b'"type":"snapshot"' in data:
+                self.ready.set_result(None)
+            elif data.endswith(b"\r\n\r\n"):
+                text = json.dumps({"type": "subscribe", "subscription": "s", **self._wish}).encode()
+                # A text frame with a mask that changes nothing (RFC 6455, 5.2).
+                self._transport.write(bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text)
+
+
 @asynccontextmanager
 async def _open(it: Telling, wishes: Sequence[dict[str, Any]]) -> AsyncIterator[list[float]]:
     """A socket for each wish; the lags of what they get, in ms."""
     lags: list[float] = []
-
-    async def one(wish: dict[str, Any], ready: asyncio.Semaphore) -> None:
-        async with it.http.ws_connect(f"{it.url}/v1/ws") as talk:
-            await talk.send_json({"type": "subscribe", "subscription": "s", **wish})
-            async for message in talk:
-                now = time.monotonic()
-                _, found, rest = message.data.rpartition('"told":')
-                if found:
-                    lags.append((now - float(rest.partition("}")[0].partition(",")[0])) * 1e3)
-                elif '"type":"snapshot"' in message.data:
-                    ready.release()
-
-    ready = asyncio.Semaphore(0)
-    tasks = []
-    for wish in wishes:
-        tasks.append(asyncio.create_task(one(wish, ready)))
-        await ready.acquire()
+    host, _, port = it.url.removeprefix("http://").partition(":")
+    open_: list[asyncio.BaseTransport] = []
     try:
+        for wish in wishes:
+            transport, reader = await asyncio.get_running_loop().create_connection(
+                partial(_Reader, f"{host}:{port}", wish, lags), host, int(port)
+            )
+            open_.append(transport)
+            await reader.ready
         yield lags
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for transport in open_:
+            transport.close()

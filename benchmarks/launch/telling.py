@@ -1,8 +1,8 @@
 """`ferrotype serve` that tells events by itself: `python -m benchmarks.launch.telling FOLDER`.
 
-A file `N.plan` in the folder says what to tell: `{"rate", "seconds", "size", "durable", "topics": [generation ids]}`;
-no topics stand for the account. `N.done` says what was told. Each event carries the moment, on the machine's
-monotonic clock, at which it was begun.
+A file `N.plan` in the folder says what to tell: `{"rate", "seconds", "size", "durable", "topics"}`, which are
+generations; none stands for the account. `N.done` says what was told. Each event carries the moment, on the
+machine's monotonic clock, at which it was begun.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ async def tell(application: Ferrotype) -> None:
     """Follow plans until the process is stopped."""
     for number in itertools.count():
         plan = FOLDER / f"{number}.plan"
-        while not plan.exists():
+        for _ in itertools.count():
+            if plan.exists():
+                break
             await asyncio.sleep(LOOK_SECONDS)
         told = await _follow(application, json.loads(plan.read_text()))
         (FOLDER / f"{number}.new").write_text(json.dumps({"told": told}))

@@ -62,6 +62,17 @@ class Studio:
     def works(self) -> Any:
         return self.sim.works
 
+    async def held(self, command: Command, count: int) -> list[str]:
+        """Wait until so many calls are held; a command that ends before has failed."""
+        held = asyncio.create_task(self.works.held(count))
+        ended = asyncio.create_task(command.process.wait())
+        await asyncio.wait((held, ended), return_when=asyncio.FIRST_COMPLETED)
+        if not held.done():
+            held.cancel()
+            raise AssertionError(await command.ended())
+        ended.cancel()
+        return held.result()
+
     def prompts(self, count: int = 4) -> str:
         path = self.folder / "foxes.txt"
         path.write_text("".join(f"fox number {n}\n" for n in range(1, count + 1)))
@@ -273,7 +284,7 @@ async def test_killed_in_the_middle_it_goes_on_and_orders_nothing_twice(tmp_path
         async with serving(tmp_path, **it.env) as (server, http):
             command = Command(tmp_path, *args, **it.env)
             await command.start()
-            for work_id in (await it.works.held(4))[:2]:
+            for work_id in (await it.held(command, 4))[:2]:
                 it.works.release(work_id)
             written = {await command.line(), await command.line()}
             command.signal(signal.SIGKILL)
@@ -296,7 +307,7 @@ async def test_killed_without_a_server_it_goes_on_too(tmp_path: Path) -> None:
         args = ("batch", it.prompts(), "--out", "out")
         command = Command(tmp_path, *args, **it.env)
         await command.start()
-        it.works.release((await it.works.held(4))[0])
+        it.works.release((await it.held(command, 4))[0])
         first = await command.line()
         command.signal(signal.SIGKILL)
         await command.ended()
@@ -316,7 +327,7 @@ async def test_ctrl_c_leaves_the_batch_at_the_server(tmp_path: Path) -> None:
         async with serving(tmp_path, **it.env) as (server, http):
             command = Command(tmp_path, *args, **it.env)
             await command.start()
-            await it.works.held(2)
+            await it.held(command, 2)
             command.signal(signal.SIGINT)
             ran = await command.ended()
             assert (ran.code, ran.out, ran.quiet) == (130, "", True)
@@ -334,7 +345,7 @@ async def test_ctrl_c_without_a_server_stops_and_says_how_to_go_on(tmp_path: Pat
         args = ("batch", it.prompts(2), "--out", "out")
         command = Command(tmp_path, *args, **it.env)
         await command.start()
-        await it.works.held(2)
+        await it.held(command, 2)
         command.signal(signal.SIGINT)
         ran = await command.ended()
         assert (ran.code, ran.out, ran.quiet) == (130, "", True)
@@ -350,7 +361,7 @@ async def test_a_server_that_is_killed_and_comes_back_is_waited_for(tmp_path: Pa
         async with serving(tmp_path, **it.env) as (server, http):
             command = Command(tmp_path, "batch", it.prompts(), "--out", "out", **it.env)
             await command.start()
-            it.works.release((await it.works.held(4))[0])
+            it.works.release((await it.held(command, 4))[0])
             await command.line()
             await server.stop(signal.SIGKILL)
             it.free()
@@ -368,7 +379,7 @@ async def test_two_commands_do_not_write_to_one_folder(tmp_path: Path) -> None:
         async with serving(tmp_path, **it.env):
             command = Command(tmp_path, *args, **it.env)
             await command.start()
-            await it.works.held(1)
+            await it.held(command, 1)
             ran = await ferrotype(tmp_path, *args, **it.env)
             assert (ran.code, ran.quiet) == (2, True)
             assert "another command" in ran.err

@@ -55,7 +55,7 @@ async def test_the_envelope_has_every_field_from_the_first_state_on(client: Clie
             "content_type",
         ),
         *("animated", "has_alpha", "bytes", "sha256", "placeholder", "stored", "source_type", "credit"),
-        *("visibility", "created_at", "expires_at", "deleted_at", "purged_at"),
+        *("visibility", "favourite", "created_at", "expires_at", "deleted_at", "purged_at"),
     }
 
 

@@ -149,5 +149,7 @@ async def test_a_batch_is_canceled_or_what_failed_is_tried_again(
             await watch.get_by_role("button", name="Retry failed").click()
             await expect(page.locator(".watch-row")).to_have_count(1)
             await expect(page.locator(".watch-row[data-status=succeeded]")).to_have_count(1)
+            for generation in (await client.get("/v1/generations?status=succeeded")).json["data"]:
+                await client.until(generation["id"], "settled")
             assert (await client.balance())[1:] == (0, 2)
         studio.checked()

@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -22,6 +21,7 @@ from ferrotype.app.graces import graces
 from ferrotype.app.keys import own_secret
 from ferrotype.app.lock import DataFolder
 from ferrotype.app.origins import Origins, accepted_type
+from ferrotype.app.picture_sources import picture_sources
 from ferrotype.app.readiness import Readiness
 from ferrotype.app.settings import AppSettings
 from ferrotype.catalogue import load_catalogue
@@ -457,7 +457,7 @@ class Ferrotype:
             PictureAccess(access, self.signer, self.clock, delivery.transforms),
             self.telemetry,
         )
-        studio = Studio(STUDIO_FILES, picture_sources=_sources(delivery.disk_public_url))
+        studio = Studio(STUDIO_FILES, picture_sources=picture_sources(settings))
         self.front = Front(
             pictures,
             studio,
@@ -536,9 +536,3 @@ class Ferrotype:
             self.batches.cancel.gave_up(tx, payload["batch_id"])
         else:
             log.error("a job behind the answer was given up", kind=kind, job_id=job_id, error=dict(error))
-
-
-def _sources(*urls: str | None) -> tuple[str, ...]:
-    """The origins of those URLs, for the studio's content security policy."""
-    found = [urlsplit(url) for url in urls if url is not None]
-    return tuple(f"{each.scheme}://{each.netloc}" for each in found)

@@ -26,7 +26,7 @@ from ferrotype.net.logging import granian_logging
 
 #: `M_ARENA_MAX` of malloc.h.
 M_ARENA_MAX: Final = -8
-#: Connections at once: every stream and every WebSocket keeps one. The system's bound on open files is nearer.
+#: Connections at once: every stream and every WebSocket keeps one. The bound on open files is nearer.
 CONNECTIONS: Final = 65_536
 #: For requests to be answered once nothing they could wait for is left, and for connections to close.
 CLOSE_SECONDS: Final = 5.0

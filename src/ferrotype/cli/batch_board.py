@@ -17,7 +17,8 @@ OPEN: Final = ("waiting", "queued", "running", "saving")
 @dataclass(slots=True)
 class Row:
     """One order; `number` counts from 1. `pictures` are its wanted ones, `files` those that are in the
-    folder, `lost` those that will never be. `began` is on the board's clock."""
+    folder, `lost` those that will never be. `began` is on the board's clock. `known` is set once the server told of the row,
+    and `ended_here` when it ended after that."""
 
     number: int
     prompt: str = ""
@@ -28,6 +29,8 @@ class Row:
     began: float | None = None
     seconds: float | None = None
     error: str | None = None
+    known: bool = False
+    ended_here: bool = False
     files: dict[int, Path] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
 
@@ -78,7 +81,7 @@ class Board:
         row.prompt, row.name = item["prompt"] or "", item["custom_id"]
         if item["generation"] is not None:
             return self.learn(row, item["generation"])
-        row.status = item["status"]
+        self._move(row, item["status"])
         row.error = (item["error"] or {}).get("detail")
         self.touch(row)
         return row
@@ -86,7 +89,8 @@ class Board:
     def learn(self, row: Row, generation: dict[str, Any]) -> Row:
         """What the server says of its generation."""
         row.prompt = generation["input"]["prompt"]
-        row.status, row.pictures = generation["status"], generation["input"]["num_images"]
+        self._move(row, generation["status"])
+        row.pictures = generation["input"]["num_images"]
         row.progress = generation["progress"] or row.progress
         row.error = (generation["error"] or {}).get("detail")
         row.seconds = generation["metrics"]["total_s"]
@@ -98,6 +102,11 @@ class Board:
             row.began = self._monotonic()
         self.touch(row)
         return row
+
+    def _move(self, row: Row, status: str) -> None:
+        if row.known and row.status in OPEN and status not in OPEN:
+            row.ended_here = True
+        row.status, row.known = status, True
 
     def told(self, row: Row, type: str, data: dict[str, Any]) -> None:
         """What an event says of its generation."""

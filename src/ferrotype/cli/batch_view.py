@@ -46,7 +46,7 @@ def summary(board: Board) -> str:
 
 def _left(board: Board, ended: int, total: int) -> float | None:
     """Seconds, by what was done since the command began, else as the server expected then."""
-    fresh = sum(1 for row in board.rows if row.began is not None and row.state not in OPEN)
+    fresh = sum(row.ended_here for row in board.rows)
     if ended == total:
         return None
     if fresh:

@@ -100,12 +100,12 @@ class Streams:
         except Problem as problem:
             await refuse(problem, receive, send)
             return
-        await receive()  # websocket.connect
         socket = Socket(
             self, self.lines, self._base_url(scope, headers), self._max_subscriptions, receive, send
         )
         self._sockets.add(socket)
         try:
+            await receive()  # websocket.connect
             await socket.run(scope)
         finally:
             self._sockets.discard(socket)

@@ -67,7 +67,7 @@ class Socket:
         try:
             await line.send({"type": "websocket.accept"})
             line.on_silence = self._keep_alive
-            code = await self._listen()
+            code = RESTARTS if self._leaving else await self._listen()
         except asyncio.CancelledError:
             if not line.stalled and not self._leaving:
                 raise
@@ -90,8 +90,8 @@ class Socket:
     def leave(self) -> None:
         """This process stops: tell what waits, and close."""
         if self._main is not None and not self._leaving:
-            self._leaving = True
             self._main.cancel()
+        self._leaving = True
 
     async def _listen(self) -> int | None:
         """Follow the client's messages; the code to close with, None when it has gone."""

@@ -49,13 +49,14 @@ export function scrubber(grid, list, { signal }) {
 
   /** 0 to 1: how far down the page that part of the gallery is at the top of the screen. */
   function shareOf(y) {
-    return Math.min(1, Math.max(0, y / Math.max(1, grid.layout.height - innerHeight)));
+    return Math.min(1, Math.max(0, y / Math.max(1, grid.layout.height - grid.seen.high)));
   }
 
   function move() {
     frame = 0;
     if (element.hidden || !stops.length) return;
-    const y = scrollY - grid.view.offset();
+    // What the grid has seen in this frame: asking the page again would make it lay out in the middle of it.
+    const y = grid.seen.top;
     thumb.style.transform = `translateY(${shareOf(y) * high}px)`;
     word.style.transform = `translateY(${shareOf(y) * high}px)`;
     const at = stops[currentStop(y)];

@@ -3,7 +3,6 @@
 import { picture } from "studio/lib/api.js";
 import { h, uid } from "studio/lib/dom.js";
 import { date } from "studio/lib/format.js";
-import { icon } from "studio/lib/icons.js";
 
 const DATA_URI = /^data:image\/[\w+.-]+;base64,[\w+/=]+$/;
 const spare = [];
@@ -14,8 +13,7 @@ export function makeTile(slot) {
   const tile = spare.pop() ?? h("div", { class: "pic", role: "option", id: uid("pic") },
     h("span", { class: "pic-picture" }),
     h("span", { class: "pic-word" }),
-    h("span", { class: "pic-heart" }, icon("heart")),
-    h("span", { class: "pic-check", data: { check: "" } }, icon("check")));
+    h("span", { class: "pic-check", data: { check: "" } }));
   tile.item = slot;
   slot.tile = tile;
   return tile;
