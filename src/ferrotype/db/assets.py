@@ -88,13 +88,14 @@ def of_generations(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, 
 
 def of_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Asset]:
     """Those of the assets that exist, by id."""
-    return {row.id: _asset(row) for row in tx.execute(_ROWS.where(assets.c.id.in_(ids)))}
+    # Not by `tx`, which would keep the statement, with all its ids, in case it were a constant.
+    return {row.id: _asset(row) for row in tx.connection.execute(_ROWS.where(assets.c.id.in_(ids)))}
 
 
 def standing(tx: Transaction, account_id: str, ids: Sequence[str]) -> set[str]:
     """Those of the ids that are pictures of the account and were not deleted."""
     own = assets.c.account_id == account_id, assets.c.deleted_at.is_(None), assets.c.id.in_(ids)
-    return set(tx.execute(select(assets.c.id).where(*own)).scalars())
+    return set(tx.connection.execute(select(assets.c.id).where(*own)).scalars())
 
 
 def uploaded(tx: Transaction, account_id: str, sha256: str, visibility: Visibility) -> Asset | None:

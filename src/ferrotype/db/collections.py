@@ -119,9 +119,9 @@ def take(tx: Transaction, collection_id: str, asset_ids: Sequence[str]) -> set[s
     """Take pictures out; which were in it."""
     own = collection_assets.c.collection_id == collection_id
     named = collection_assets.c.asset_id.in_(asset_ids)
-    found = set(tx.execute(select(collection_assets.c.asset_id).where(own, named)).scalars())
+    found = set(tx.connection.execute(select(collection_assets.c.asset_id).where(own, named)).scalars())
     if found:
-        tx.execute(delete(collection_assets).where(own, named))
+        tx.connection.execute(delete(collection_assets).where(own, named))
     return found
 
 

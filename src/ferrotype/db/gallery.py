@@ -1,5 +1,8 @@
 """Statements of the gallery. They are made to fit the filters; the wide rows are read for one page only.
 
+They go SQLAlchemy's way (`tx.connection`), which knows them again by their form: `db/direct.py` would keep
+each of them, in case it were a constant.
+
 Which pictures there are is read from `ix_assets_gallery`, what made them from `ix_generations_gallery`:
 both hold all that is asked here but for prompts and tags.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
@@ -42,8 +45,7 @@ def timeline(tx: Transaction, account_id: str, wanted: Filters) -> list[Seen]:
     """Every picture that fits, newest first."""
     statement = select(assets.c.id, assets.c.width, assets.c.height)
     statement = statement.where(*_fitting(tx, account_id, wanted)).order_by(assets.c.id.desc())
-    rows: list[Seen] = tx.execute(statement).all()
-    return rows
+    return cast("list[Seen]", tx.connection.execute(statement).all())
 
 
 def page(
@@ -66,7 +68,9 @@ def page(
         statement = statement.where(assets.c.id <= until)
     if end_ms is not None:
         statement = statement.where(assets.c.id < lowest_id(end_ms))
-    return list(tx.execute(statement.order_by(assets.c.id.desc()).limit(limit).offset(offset)).scalars())
+    return list(
+        tx.connection.execute(statement.order_by(assets.c.id.desc()).limit(limit).offset(offset)).scalars()
+    )
 
 
 def kinds(tx: Transaction, account_id: str, wanted: Filters) -> list[Kind]:
@@ -92,7 +96,7 @@ def kinds(tx: Transaction, account_id: str, wanted: Filters) -> list[Kind]:
         .where(generations.c.account_id == account_id, *_of_orders(wanted))
         .group_by(*columns)
     )
-    return [Kind(*row) for row in tx.execute(statement)]
+    return [Kind(*row) for row in tx.connection.execute(statement)]
 
 
 def made_by(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def made_by(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, Any]:
         generations.c.batch_id,
         generations.c.created_at,
     )
-    rows = tx.execute(select(*columns).where(generations.c.id.in_(generation_ids)))
+    rows = tx.connection.execute(select(*columns).where(generations.c.id.in_(generation_ids)))
     return {row.id: row for row in rows}
 
 
