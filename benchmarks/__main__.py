@@ -18,6 +18,7 @@ from benchmarks import (
     prescale,
     reuse,
     similar,
+    studio,
     submit_to_provider,
 )
 from benchmarks.delivery import cold, crowd, hits, levels, soak
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "similar": similar.measure,
     "reuse": reuse.measure,
     "gallery_api": gallery_api.measure,
+    "studio": studio.measure,
     "store_throughput": store_throughput.measure,
     "store_latency": store_latency.measure,
     "store_memory": store_memory.measure,

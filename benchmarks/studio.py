@@ -1,4 +1,4 @@
-"""The studio in Chromium, over a gallery of 25,000 pictures: how soon it shows, how it scrolls, its weight."""
+"""The studio in Chromium over 25,000 pictures: how soon it shows, how it scrolls, what it weighs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ TOLD: Final = """() => ({
 
 @dataclass
 class Wire:
-    """What came over the wire for one page: requests, bytes of bodies as they were sent, by type, and of headers."""
+    """What came over the wire for one page: requests, bytes of bodies as sent, by type, and of headers."""
 
     requests: int = 0
     bytes: dict[str, int] = field(default_factory=dict)
@@ -78,11 +78,11 @@ async def measure() -> Result | None:
         f" our own; both share this machine. Pages are opened {ROUNDS} times by a browser that knows nothing"
         " yet, until the first pictures are there. Then the gallery is scrolled by the browser's own gesture,"
         f" at {SPEEDS['reading']:,} and {SPEEDS['flying']:,} pixels a second for {SCROLL_SECONDS} s each, and"
-        f" thrown to {JUMPS} places from end to end. A stretch of script is what the trace of the renderer's"
-        " main thread says of one uninterrupted call into scripts, style and layout that it asks for included,"
-        " in processor time: what it takes where nothing else runs. Frames and the long tasks that the browser"
-        " itself counts are by the clock, with painting without a GPU and everything else on the machine."
-        " Weights are the bodies as they are sent, packed; headers stand beside.",
+        f" thrown to {JUMPS} places from end to end. A stretch of script is what the trace of the"
+        " renderer's main thread says of one uninterrupted call into scripts, with the style and layout"
+        " that it asks for, in processor time: what it takes where nothing else runs. Frames and the long"
+        " tasks that the browser itself counts are by the clock, with painting without a GPU and whatever"
+        " else the machine does. Weights are the bodies as they are sent, packed; headers stand beside.",
     )
     with TemporaryDirectory() as name:
         folder, port = Path(name), free_port()

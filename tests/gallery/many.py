@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,16 +108,21 @@ async def fill(
 
 def drawings(folder: Path | None, seed: int = 1, count: int = DRAWINGS) -> list[Drawing]:
     """Small pictures, each a little different; with a `folder`, they are written there."""
-    dice = random.Random(seed)
-    plans = [(ratio, dice.randbytes(24)) for ratio in RATIOS for _ in range(count // len(RATIOS))]
-    with ThreadPoolExecutor(2) as pool:
-        drawn = list(pool.map(lambda plan: _draw(*plan), plans))
+    drawn = _drawn(seed, count)
     if folder is not None:
         for drawing in drawn:
             path = folder / _key(drawing)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(drawing.data)
     return drawn
+
+
+@lru_cache(4)
+def _drawn(seed: int, count: int) -> list[Drawing]:
+    dice = random.Random(seed)
+    plans = [(ratio, dice.randbytes(24)) for ratio in RATIOS for _ in range(count // len(RATIOS))]
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda plan: _draw(*plan), plans))
 
 
 def _draw(ratio: str, dice: bytes) -> Drawing:

@@ -73,7 +73,7 @@ async def test_braces_are_expanded_before_anything_is_ordered(studio: Studio) ->
     await expect(page.locator(".expands")).to_contain_text("6 different prompts")
     await page.get_by_role("button", name="Order all of them").click()
     dialog = page.get_by_role("dialog", name="Many at once")
-    await dialog.get_by_text("1 row with choices in braces make 6 orders: see them").click()
+    await dialog.get_by_text("1 row with choices in braces makes 6 orders: see them").click()
     lines = dialog.locator(".expansion li")
     await expect(lines).to_have_count(6)
     await expect(lines.first).to_have_text("a red car, 1 clouds")

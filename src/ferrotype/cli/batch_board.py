@@ -17,8 +17,8 @@ OPEN: Final = ("waiting", "queued", "running", "saving")
 @dataclass(slots=True)
 class Row:
     """One order; `number` counts from 1. `pictures` are its wanted ones, `files` those that are in the
-    folder, `lost` those that will never be. `began` is on the board's clock. `known` is set once the server told of the row,
-    and `ended_here` when it ended after that."""
+    folder, `lost` those that will never be. `began` is on the board's clock. `known` is set once the server
+    told of the row, and `ended_here` when it ended after that."""
 
     number: int
     prompt: str = ""

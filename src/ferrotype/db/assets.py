@@ -89,7 +89,8 @@ def of_generations(tx: Transaction, generation_ids: Sequence[str]) -> dict[str, 
 def of_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Asset]:
     """Those of the assets that exist, by id."""
     # Not by `tx`, which would keep the statement, with all its ids, in case it were a constant.
-    return {row.id: _asset(row) for row in tx.connection.execute(_ROWS.where(assets.c.id.in_(ids)))}
+    rows: Any = tx.connection.execute(_ROWS.where(assets.c.id.in_(ids)))
+    return {row.id: _asset(row) for row in rows}
 
 
 def standing(tx: Transaction, account_id: str, ids: Sequence[str]) -> set[str]:

@@ -82,24 +82,34 @@ class EventStream(Response):
 
 
 class Hearing:
-    """Listens for the client's going, without a task of its own where the server hands out futures."""
+    """Listens for the client's going, without a task of its own where the server hands out futures.
+
+    Those keep their callbacks for ever and the garbage collector does not see into them, so none is kept here
+    once it is done: both would stay.
+    """
 
     def __init__(self, receive: Receive, on_gone: Callable[[], None]) -> None:
         self._receive = receive
         self._on_gone = on_gone
+        self._next: asyncio.Future[Any] | None = None
         self.gone = False
         self._listen()
 
     def stop(self) -> None:
         """Listen no more."""
-        if not self._heard_next.done():
-            self._heard_next.cancel()
+        heard, self._next = self._next, None
+        if heard is not None:
+            heard.remove_done_callback(self._heard)
+            heard.cancel()
 
     def _listen(self) -> None:
-        self._heard_next: asyncio.Future[Any] = asyncio.ensure_future(self._receive())
-        self._heard_next.add_done_callback(self._heard)
+        self._next = asyncio.ensure_future(self._receive())
+        self._next.add_done_callback(self._heard)
 
     def _heard(self, heard: asyncio.Future[Any]) -> None:
+        if self._next is None:  # stopped
+            return
+        self._next = None
         try:
             message = heard.result()
         except asyncio.CancelledError:

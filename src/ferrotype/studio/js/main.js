@@ -4,7 +4,7 @@ import { onUnauthorized } from "studio/lib/api.js";
 import { startEvents } from "studio/lib/events.js";
 import { startRouter } from "studio/lib/router.js";
 import { askForKey, readSession } from "studio/behaviours/sign-in.js";
-import { fillBar } from "studio/behaviours/bar.js";
+import { fillBar, readBalance } from "studio/behaviours/bar.js";
 import { watchConnection } from "studio/behaviours/connection.js";
 import { startShortcuts } from "studio/behaviours/shortcuts.js";
 
@@ -16,4 +16,5 @@ watchConnection();
 const session = await readSession();
 if (session && !session.signed_in) await askForKey();
 startEvents();
+readBalance();
 startRouter();

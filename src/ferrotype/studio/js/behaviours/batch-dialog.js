@@ -65,7 +65,7 @@ export function openBatch(form, { prompt = null } = {}) {
   function showMakes(expansion, count) {
     if (!expansion || expansion.count === count) { fill(makes); return; }
     fill(makes, h("details", null,
-      h("summary", null, `${plural(count, "row")} with choices in braces make ${plural(expansion.count, "order")}: see them`),
+      h("summary", null, `${plural(count, "row")} with choices in braces ${count === 1 ? "makes" : "make"} ${plural(expansion.count, "order")}: see them`),
       h("ol", { class: "expansion" }, expansion.items.map((item) => h("li", null, item.prompt)),
         expansion.truncated && h("li", { class: "faint" }, `and ${expansion.count - expansion.items.length} more`))));
   }

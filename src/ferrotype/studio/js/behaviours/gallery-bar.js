@@ -47,10 +47,11 @@ export function bar(list, selection, shelf) {
     }
   }
 
-  async function mark(assets) {
+  async function mark(assets, slots) {
     const on = assets.some((asset) => !asset.favourite);
     if (!(await favourite(ids(assets), on))) return;
-    for (const asset of assets) list.learn({ ...asset, favourite: on });
+    for (const slot of slots) slot.asset = { ...slot.asset, favourite: on };
+    list.changed("loaded");
     announce(on ? `${plural(assets.length, "picture")} marked as favourite` : "No longer favourites");
     if (list.query.favourite && !on) list.refresh();
   }

@@ -8,7 +8,7 @@ const MOST = 200;
 const FEWEST = 60;
 const AT_ONCE = 3;
 // So many new ones at once are looked for; where more came, everything is asked for again.
-const NEW_ONES = 100;
+const NEW_ONES = 40;
 
 export const MINUTES_EAST = -new Date().getTimezoneOffset();
 

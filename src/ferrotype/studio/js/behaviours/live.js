@@ -9,6 +9,8 @@ import { announce, toastProblem } from "studio/lib/toast.js";
 import { busy, leftOver, newKey, send } from "studio/behaviours/outbox.js";
 
 const SHOWN = 40;
+/** Items of a batch that its envelope carries; of the others only the counts are followed. */
+const ITEMS = 100;
 const ENDED = new Set(["succeeded", "failed", "canceled"]);
 export const hasEnded = (data) => ENDED.has(data.status);
 
@@ -127,8 +129,9 @@ export function takeBatch(envelope) {
     batch.changed = (generation) => {
       const at = generation.batch_index;
       const items = batch.items.peek();
-      if (items[at] && items[at].entry !== generations.get(generation.id)) batch.items.value = items.with ? items.with(at, { ...items[at], entry: generations.get(generation.id) }) : items.map((each, index) => index === at ? { ...each, entry: generations.get(generation.id) } : each);
-      if (!items[at]) look(batch);
+      const entry = generations.get(generation.id);
+      if (items[at] && items[at].entry !== entry) batch.items.value = items.map((each, index) => index === at ? { ...each, entry } : each);
+      if (!items[at] && at < ITEMS) look(batch);
     };
     batches.set(envelope.id, batch);
     place(batch);
@@ -171,6 +174,7 @@ const later = (id) => once(id, async () => take(await get(`/v1/generations/${id}
 
 /** A generation that this page does not know: ordered in another tab, or here and its answer is on its way. */
 function unknown(id, batchId) {
+  if (batchId && batches.get(batchId)?.data.peek().num_items > ITEMS) { refresh(batchId); return null; }
   if (batchId) return batches.has(batchId) ? later(id) : once(`batch ${batchId}`, async () => takeBatch(await get(`/v1/batches/${batchId}`)));
   if (busy()) { setTimeout(() => { if (!generations.has(id)) unknown(id, batchId); }, 300); return null; }
   return later(id);

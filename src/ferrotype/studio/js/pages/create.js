@@ -8,7 +8,6 @@ import { navigate } from "studio/lib/router.js";
 import { effect, scope } from "studio/lib/store.js";
 import { announce, toast, toastProblem } from "studio/lib/toast.js";
 import { openBatch, watchBatch } from "studio/behaviours/batch-dialog.js";
-import { readBalance } from "studio/behaviours/bar.js";
 import { ratioField, styleField } from "studio/behaviours/choice-cards.js";
 import { EMPTY, openDraft, orderOf, refill } from "studio/behaviours/draft.js";
 import { estimateLine, watchEstimate } from "studio/behaviours/estimate.js";
@@ -33,7 +32,6 @@ export function mount(root, { params }) {
   root.append(composer, results);
   let stop = null, gone = false;
   startLive();
-  readBalance();
   start();
   return () => { gone = true; stop?.(); };
 

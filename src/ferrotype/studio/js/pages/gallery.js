@@ -1,6 +1,6 @@
 // The gallery: shelves at the side, a search above, every picture below.
 
-import { debounce, fill, h } from "studio/lib/dom.js";
+import { fill, h } from "studio/lib/dom.js";
 import { on } from "studio/lib/events.js";
 import { plural } from "studio/lib/format.js";
 import { icon } from "studio/lib/icons.js";
@@ -147,7 +147,13 @@ export function mount(root, { params }) {
     });
   }
 
-  const arrive = debounce(() => list.arrive().catch(() => {}), TOGETHER);
+  let due = 0;
+  const arrive = () => {
+    due ||= setTimeout(() => {
+      due = 0;
+      list.arrive().catch(() => {}); // the next one that arrives asks again
+    }, TOGETHER);
+  };
   const offs = [
     on("output", arrive),
     on("ready", (event) => { if (event.asset && !list.learn(event.asset)) arrive(); }),
@@ -155,7 +161,9 @@ export function mount(root, { params }) {
     on("failed", (event) => { if (event.asset) list.learn(event.asset); }),
     on("snapshot", arrive),
   ];
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && list.loaded) list.refresh().catch(() => {}); }, { signal });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && list.loaded) list.arrive().then(() => list.refresh()).catch(() => {});
+  }, { signal });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && selection.count && !document.querySelector("dialog[open]")) selection.clear();
     if (event.key === "/" && !event.target.closest("input, textarea, select, dialog")) {
@@ -173,7 +181,7 @@ export function mount(root, { params }) {
   return () => {
     page = null;
     clearTimeout(warm);
-    arrive.cancel();
+    clearTimeout(due);
     for (const off of offs) off();
     ending.abort();
     viewer?.close();
