@@ -461,8 +461,6 @@ async def test_when_it_will_end_follows_from_what_was_measured(tmp_path: Path) -
 
 
 async def test_its_pictures_as_one_archive(client: Client) -> None:
-    import io
-    import zipfile
 
     envelope = (await batch(client, *numbered(3), defaults=SMALL, name="three foxes")).json
     reply = await client.get(f"/v1/batches/{envelope['id']}/download.zip")

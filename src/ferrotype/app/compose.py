@@ -273,6 +273,7 @@ class Ferrotype:
             followers,
             Reuse(settings.reuse),
             self.similar,
+            self.durations,
             clock,
             orders,
             settings.delivery.visibility,

@@ -73,6 +73,7 @@ async def demo(*, host: str | None, port: int | None, data_dir: Path | None, onc
             return
         say("")
         say(f"The server stays up at [bold]{address(settings)}[/]")
+        say(f"Open the studio at [bold]{address(settings)}/studio[/]")
         if settings.http.api_key is None:
             say(f"Try the API at [bold]{address(settings)}/docs[/]")
         say("Ctrl-C stops it.")

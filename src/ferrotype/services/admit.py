@@ -23,6 +23,7 @@ from ferrotype.domain.states import GenerationState
 from ferrotype.engine.base import Engine, Lease, Priority
 from ferrotype.services import credits
 from ferrotype.services.check import check_bounds, check_deployments, fits_inputs, resolve, size_like
+from ferrotype.services.durations import Durations
 from ferrotype.services.followers import Followers, calls
 from ferrotype.services.inputs import Inputs
 from ferrotype.services.journal import Journal
@@ -80,6 +81,7 @@ class Admit:
     followers: Followers
     reuse: Reuse
     similar: Similar
+    durations: Durations
     clock: Clock
     settings: ServiceSettings
     default_visibility: Visibility
@@ -281,7 +283,8 @@ class Admit:
                 own.append(lease)
         leases += own
         position = self.engine.position(tx, first_job) if first_job and not own else None
-        self.journal.record(tx, "queued", generation.id, position=position)
+        eta = self.durations.ordered(tx, generation, position) if position is not None else None
+        self.journal.record(tx, "queued", generation.id, position=position, eta_s=eta)
         for lease in own:
             generation = self.run.begin(tx, lease, generation)
         return generation, position

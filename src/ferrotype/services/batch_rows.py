@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,7 +55,7 @@ def put_together(order: BatchOrder, limit: int) -> list[dict[str, Any]]:
     """
     merged = [merge(order.defaults, item) for item in order.items]
     if order.expand or order.matrix:
-        merged = _numbered(expand_items(merged, order.matrix, limit, dynamic=order.expand))
+        merged = expand_items(merged, order.matrix, limit, dynamic=order.expand)
     if len(merged) > limit:
         raise InvalidField(
             f"The batch has {len(merged)} items; at most {limit} are taken.", field="items", limit=limit
@@ -88,18 +87,6 @@ def refusal(refused: Sequence[Refused], num_items: int) -> Problem:
 def place(index: int, field: str | None) -> str:
     """Where in the batch's body a problem is."""
     return f"items[{index}].{field}" if field else f"items[{index}]"
-
-
-def _numbered(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Items that one item became have its `custom_id` with a number behind it, so that each is its own."""
-    named = Counter(item[CUSTOM_ID] for item in items if isinstance(item.get(CUSTOM_ID), str))
-    number: Counter[str] = Counter()
-    for index, item in enumerate(items):
-        name = item.get(CUSTOM_ID)
-        if isinstance(name, str) and named[name] > 1:
-            number[name] += 1
-            items[index] = item | {CUSTOM_ID: f"{name}-{number[name]}"}
-    return items
 
 
 def _row(index: int, item: dict[str, Any], check: Check, seen: set[str]) -> Row | Refused:

@@ -57,7 +57,8 @@ class QueuedEvent(_Event):
     """Accepted."""
 
     type: Literal["queued"]
-    position: int | None = Field(None, description="Of a generation: jobs in front of it.")
+    position: int | None = Field(None, description="Of a generation: its place among those that wait.")
+    eta_s: float | None = Field(None, description="Of a generation: seconds until it is expected to end.")
     items: int | None = Field(None, description="Of a batch.")
 
 
