@@ -1,4 +1,4 @@
-"""Many pictures as one archive: those of a generation, of a batch (`…/download.zip`), or `/v1/assets/download`."""
+"""Many pictures as one archive: of a generation, of a batch (`…/download.zip`), or `/v1/assets/download`."""
 
 from __future__ import annotations
 
