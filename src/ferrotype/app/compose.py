@@ -8,12 +8,10 @@ import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
-import ferrotype
 from ferrotype.app.batches import batch_stories
 from ferrotype.app.caches import Caches
 from ferrotype.app.database import open_database
@@ -21,9 +19,8 @@ from ferrotype.app.graces import graces
 from ferrotype.app.keys import own_secret
 from ferrotype.app.lock import DataFolder
 from ferrotype.app.origins import Origins, accepted_type
-from ferrotype.app.picture_sources import picture_sources
-from ferrotype.app.readiness import Readiness
 from ferrotype.app.settings import AppSettings
+from ferrotype.app.web import build_context, build_front
 from ferrotype.catalogue import load_catalogue
 from ferrotype.db.database import Transaction
 from ferrotype.domain.clock import SystemClock
@@ -31,18 +28,8 @@ from ferrotype.embedding import open_embedder
 from ferrotype.engine.sqlite import SqliteEngine
 from ferrotype.events.memory import MemoryEventBus
 from ferrotype.http.access import Access
-from ferrotype.http.api import build_api
-from ferrotype.http.context import Context
-from ferrotype.http.delivery import DeliveryApp
-from ferrotype.http.front import Front
-from ferrotype.http.picture_access import PictureAccess
-from ferrotype.http.picture_headers import Caching
-from ferrotype.http.picture_query import Queries
-from ferrotype.http.prepared import Prepared
-from ferrotype.http.session import Guesses, Sessions
-from ferrotype.http.share_page import SharePage
+from ferrotype.http.session import Sessions
 from ferrotype.http.streams.streams import Streams
-from ferrotype.http.studio import Studio
 from ferrotype.imaging.pool import ImagingPool
 from ferrotype.imaging.provenance.c2pa import open_signing
 from ferrotype.imaging.structure import is_whole_picture
@@ -55,12 +42,10 @@ from ferrotype.services.admit import Admit
 from ferrotype.services.arrive import Arrive
 from ferrotype.services.cancel import Cancel
 from ferrotype.services.cdn import Uncache
-from ferrotype.services.collections import Collections
 from ferrotype.services.conclude import Conclude
 from ferrotype.services.copies import Copies
 from ferrotype.services.credits import Accounts
 from ferrotype.services.deliver import Deliver
-from ferrotype.services.downloads import Downloads
 from ferrotype.services.drop import Drop
 from ferrotype.services.durations import Durations
 from ferrotype.services.embed import Embed
@@ -68,7 +53,6 @@ from ferrotype.services.enrich import Enrich
 from ferrotype.services.envelopes import Envelopes
 from ferrotype.services.estimates import Estimates
 from ferrotype.services.followers import Followers
-from ferrotype.services.gallery import Gallery
 from ferrotype.services.ingest import Ingest
 from ferrotype.services.inline import InlinePictures
 from ferrotype.services.inputs import Inputs
@@ -86,24 +70,18 @@ from ferrotype.services.retention import Retention
 from ferrotype.services.reuse import Reuse
 from ferrotype.services.routing import Routing
 from ferrotype.services.run import Run
-from ferrotype.services.shares import Shares
 from ferrotype.services.similar import Similar
 from ferrotype.services.standing import Standings
-from ferrotype.services.status import Status
 from ferrotype.services.store import StoreCopy, tidy_spool
 from ferrotype.services.terms import Terms
 from ferrotype.services.uploads import Uploads
 from ferrotype.services.variants import Variants
-from ferrotype.services.waiting import Waiting
 from ferrotype.services.workflows import Workflows
 from ferrotype.storage.arrivals import Arrivals
 from ferrotype.storage.cdn import open_purger
 from ferrotype.storage.registry import open_stores
 from ferrotype.storage.spool import Spool
 from ferrotype.workers.loop import Worker
-
-#: The studio's pages, scripts and pictures, shipped with the package.
-STUDIO_FILES: Final = Path(ferrotype.__file__).with_name("studio")
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +94,7 @@ class Ferrotype:
         self.clock = SystemClock()
         self.folder = DataFolder(settings.data_dir)
         self.catalogue = load_catalogue(settings.catalogue).served(partial(lacks, settings.connections))
-        self._background: list[asyncio.Task[None]] = []
+        self.background: list[asyncio.Task[None]] = []
         self._started = False
 
     async def start(self) -> None:
@@ -152,7 +130,7 @@ class Ferrotype:
         if rescued:
             log.info("unfinished jobs of an earlier process are resumed", jobs=len(rescued))
         await self.embed.catch_up()
-        self._background += [
+        self.background += [
             asyncio.create_task(self.worker.run(), name="worker"),
             asyncio.create_task(self.janitor.run(), name="janitor"),
             asyncio.create_task(self.caches.run(), name="variant store"),
@@ -380,94 +358,8 @@ class Ferrotype:
             settings.http,
             settings.events,
         )
-        self.context = Context(
-            settings=settings.http,
-            access=access,
-            sessions=sessions,
-            guesses=Guesses(self.clock),
-            catalogue=self.catalogue,
-            routing=self.routing,
-            database=self.database,
-            bus=self.bus,
-            streams=self.streams,
-            admit=self.admit,
-            cancel=self.cancel,
-            admit_batch=self.batches.admit,
-            cancel_batch=self.batches.cancel,
-            batch_again=self.batches.again,
-            batches=self.batches.envelopes,
-            waiting_for_batch=self.batches.waiting,
-            uploads=self.uploads,
-            downloads=Downloads(
-                self.database,
-                self.deliver,
-                self.spool,
-                self.stores.by_name,
-                self.labels,
-                settings.downloads,
-            ),
-            lifecycle=self.lifecycle,
-            gallery=Gallery(self.database),
-            collections=Collections(self.database, self.clock),
-            shares=Shares(self.database, self.clock),
-            share_page=SharePage(
-                self.signer, offer.vocabulary, self.clock, only_signed=delivery.transforms == "signed"
-            ),
-            similar=self.similar,
-            signer=self.signer,
-            vocabulary=offer.vocabulary,
-            estimates=self.estimates,
-            envelopes=self.envelopes,
-            waiting=Waiting(self.envelopes),
-            telemetry=self.telemetry,
-            status=Status(
-                self.database,
-                self.engine,
-                self.routing,
-                self.catalogue,
-                settings.engine.classes,
-                self.caches.figures,
-                lambda: self.spool.usage.bytes,
-                self.clock,
-            ),
-            ready=Readiness(
-                settings.data_dir,
-                settings.storage.min_free_disk_bytes,
-                self.database,
-                self.worker,
-                self._background,
-                self.stores,
-                self.labels,
-                self.providers,
-                self.clock,
-            ),
-            account_id=self.account_id,
-            max_upload_bytes=settings.imaging.max_upload_bytes,
-        )
-        pictures = DeliveryApp(
-            self.deliver,
-            self.variants,
-            workflows,
-            self.levels,
-            self.caches.memory,
-            Prepared(
-                self.caches.memory,
-                Caching(delivery.negotiated_max_age, delivery.negotiated_stale, settings.cdn.header),
-            ),
-            Queries(offer.vocabulary),
-            PictureAccess(access, self.signer, self.clock, delivery.transforms),
-            self.telemetry,
-        )
-        studio = Studio(STUDIO_FILES, picture_sources=picture_sources(settings))
-        self.front = Front(
-            pictures,
-            studio,
-            build_api(self.context),
-            self.streams.websocket,
-            access,
-            settings.http,
-            self.telemetry,
-        )
+        self.context = build_context(self, access, sessions)
+        self.front = build_front(self, access, workflows)
 
     async def drain(self, seconds: float) -> None:
         """Let running jobs end within `seconds`, hand the others back, then end the waits and streams that
@@ -481,9 +373,9 @@ class Ferrotype:
         if not self._started:
             return
         self._started = False
-        for task in self._background:
+        for task in self.background:
             task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*self.background, return_exceptions=True)
         await self.arrivals.close()
         for provider in self.providers.values():
             await provider.close()
