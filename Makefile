@@ -19,8 +19,8 @@ test: $(VENV)/.dev ## Checks and tests (about 10 minutes on two cores)
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
-soak: $(VENV)/.dev ## Long fault and soak runs
-	$(BIN)/pytest -m soak --timeout=1800 $(ARGS)
+soak: $(VENV)/.dev ## Long fault and soak runs, and the slow tests that `make test` leaves out
+	$(BIN)/pytest -m "soak or slow" --timeout=1800 $(ARGS)
 
 bench: $(VENV)/.dev ## Every benchmark; writes benchmarks/results
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -9,7 +9,7 @@ from ferrotype.engine.settings import DEFAULT_CLASSES, EngineSettings
 def test_the_defaults() -> None:
     settings = load(EngineSettings, {})
     copies = {"arrive": 32, "store": 8, "forget": 4, "purge": 2, "cdn": 100}
-    behind_the_answer = {**copies, "enrich": 2, "notify": 8}
+    behind_the_answer = {**copies, "batch": 2, "enrich": 2, "notify": 8}
     assert settings.classes == {"light": 8, "heavy": 4, "comic": 2, **behind_the_answer}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import pyvips
 
 from ferrotype.sim.hosted import Fault
@@ -120,6 +121,7 @@ async def test_prompts_become_pictures_without_a_server(tmp_path: Path) -> None:
     assert again.err.startswith("3 of 3 rows, 3 pictures in out/here")
 
 
+@pytest.mark.slow
 async def test_a_table_with_quotes_and_parameters(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(
         "\ufeffprompt,width,height,seed,style,num_images,tags,custom_id,metadata.row\r\n"
@@ -143,6 +145,7 @@ async def test_a_table_with_quotes_and_parameters(tmp_path: Path) -> None:
     assert second["generation"]["input"]["style"] == "3d"
 
 
+@pytest.mark.slow
 async def test_dynamic_prompts_from_standard_input(tmp_path: Path) -> None:
     command = Command(tmp_path, "batch", "-", "--out", "out", "--expand", "--json")
     process = await asyncio.create_subprocess_exec(
@@ -181,6 +184,7 @@ async def test_input_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 async def test_options_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "p.md").write_text("a fox\n")
     for args, words in (
@@ -267,6 +271,7 @@ async def test_what_is_missing_is_fetched_again_and_nothing_else(tmp_path: Path)
         assert len(await batches(server, http)) == 1
 
 
+@pytest.mark.slow
 async def test_a_folder_belongs_to_one_batch(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "p.jsonl", *FOXES[:1])
     async with serving(tmp_path):
@@ -301,6 +306,7 @@ async def test_killed_in_the_middle_it_goes_on_and_orders_nothing_twice(tmp_path
             assert len(await batches(server, http)) == 1
 
 
+@pytest.mark.slow
 async def test_killed_without_a_server_it_goes_on_too(tmp_path: Path) -> None:
     async with studio(tmp_path) as it:
         it.sim.script.hold = "end"
@@ -339,6 +345,7 @@ async def test_ctrl_c_leaves_the_batch_at_the_server(tmp_path: Path) -> None:
             assert (ran.code, len(ran.out.splitlines()), it.works.created) == (0, 2, 2)
 
 
+@pytest.mark.slow
 async def test_ctrl_c_without_a_server_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     async with studio(tmp_path, FERROTYPE_DRAIN_SECONDS="0") as it:
         it.sim.script.hold = "end"
@@ -355,6 +362,7 @@ async def test_ctrl_c_without_a_server_stops_and_says_how_to_go_on(tmp_path: Pat
         assert (ran.code, len(ran.out.splitlines()), it.works.created) == (0, 2, 2)
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_killed_and_comes_back_is_waited_for(tmp_path: Path) -> None:
     async with studio(tmp_path) as it:
         it.sim.script.hold = "end"
@@ -372,6 +380,7 @@ async def test_a_server_that_is_killed_and_comes_back_is_waited_for(tmp_path: Pa
             assert it.works.created == 4
 
 
+@pytest.mark.slow
 async def test_two_commands_do_not_write_to_one_folder(tmp_path: Path) -> None:
     async with studio(tmp_path) as it:
         it.sim.script.hold = "end"
@@ -387,6 +396,7 @@ async def test_two_commands_do_not_write_to_one_folder(tmp_path: Path) -> None:
             assert (await command.ended()).code == 0
 
 
+@pytest.mark.slow
 async def test_a_key_opens_the_named_server(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "p.jsonl", *FOXES[:1])
     here = tmp_path / "here"
@@ -453,6 +463,7 @@ async def terminal(folder: Path, *args: str, **environ: str) -> AsyncIterator[Te
         os.close(master)
 
 
+@pytest.mark.slow
 async def test_a_costly_batch_is_asked_for(tmp_path: Path) -> None:
     async with studio(tmp_path) as it:
         args = ("batch", it.prompts(34), "--out", "out")

@@ -22,6 +22,7 @@ The tree::
     │   ├── InvalidField            422 invalid_field
     │   ├── UnknownModel            422 unknown_model
     │   ├── UnsupportedByModel      422 unsupported_by_model
+    │   ├── UpgradeRequired         426 upgrade_required
     │   └── TooManyAttempts         429 too_many_attempts
     ├── ServerProblem           ours to mend
     │   ├── InternalError           500 internal_error

@@ -42,6 +42,7 @@ _HEAD: Final = (
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     '<meta name="robots" content="noindex, nofollow, noimageindex">'
     '<meta name="color-scheme" content="light dark">'
+    '<link rel="icon" href="data:,">'  # else browsers ask for /favicon.ico, which needs the key
 )
 
 
@@ -171,7 +172,7 @@ def _headers(style: str, cache: str) -> dict[str, str]:
     return {
         "Cache-Control": cache,
         "Content-Security-Policy": (
-            f"default-src 'none'; img-src 'self'; style-src 'sha256-{digest}'; base-uri 'none';"
+            f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{digest}'; base-uri 'none';"
             " form-action 'none'; frame-ancestors 'none'"
         ),
         "Referrer-Policy": "no-referrer",
