@@ -12,12 +12,12 @@ demo: $(VENV)/.runtime ## Start a server and make a few pictures (ARGS=--once st
 serve: $(VENV)/.runtime ## Run the server
 	$(BIN)/ferrotype serve $(ARGS)
 
-test: $(VENV)/.dev ## Checks and tests (about 10 minutes on two cores)
+test: $(VENV)/.dev ## Checks and tests (about a quarter of an hour on two cores)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.dev ## Long fault and soak runs, and the slow tests that `make test` leaves out
 	$(BIN)/pytest -m "soak or slow" --timeout=1800 $(ARGS)

@@ -23,6 +23,7 @@ def left() -> list[str]:
 
 
 @pytest.mark.parametrize("road", ["goes", "ends", "socket goes", "socket unsubscribes"])
+@pytest.mark.slow
 async def test_nothing_stays(client: Client, road: str) -> None:
     generation = (await client.order(**ORDER)).json
     await client.until(generation["id"], "stored", "enriched", count=2)

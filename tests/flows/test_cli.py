@@ -52,6 +52,7 @@ async def test_the_same_picture_in_process_and_on_a_server(tmp_path: Path) -> No
     assert (image.get("vips-loader"), image.width, image.height) == ("webpload", 1792, 1024)
 
 
+@pytest.mark.slow
 async def test_several_pictures_and_the_format_that_the_name_asks_for(tmp_path: Path) -> None:
     ran = await ferrotype(tmp_path, "generate", "a fox", *SMALL, "-n", "3", "-o", "fox.png")
     assert (ran.code, ran.out.split()) == (0, ["fox-1.png", "fox-2.png", "fox-3.png"])
@@ -83,6 +84,7 @@ async def test_json_is_the_envelope_and_nothing_else(tmp_path: Path) -> None:
         (("a fox", "--server", "http://127.0.0.1:9"), 1, ["http://127.0.0.1:9", "refused"]),
     ],
 )
+@pytest.mark.slow
 async def test_bad_input_is_one_clear_line(
     tmp_path: Path, args: tuple[str, ...], code: int, words: list[str]
 ) -> None:
@@ -90,6 +92,7 @@ async def test_bad_input_is_one_clear_line(
     assert list(tmp_path.glob("*.webp")) == []
 
 
+@pytest.mark.slow
 async def test_a_model_with_one_format_says_what_it_made(tmp_path: Path) -> None:
     async with ComfySim() as sim, serving(tmp_path, COMFYUI_URL=sim.url):
         # The command knows nothing of the server's providers, only where it listens.
@@ -116,6 +119,7 @@ async def test_interrupting_an_order_cancels_it(tmp_path: Path) -> None:
         assert generation["output"] == []
 
 
+@pytest.mark.slow
 async def test_a_key_is_sent_and_asked_for(tmp_path: Path) -> None:
     key = "0123456789abcdef"
     async with serving(tmp_path, FERROTYPE_API_KEY=key):
@@ -124,6 +128,7 @@ async def test_a_key_is_sent_and_asked_for(tmp_path: Path) -> None:
         assert (ran.code, ran.out) == (0, "a.webp\n")
 
 
+@pytest.mark.slow
 async def test_models_and_credits(tmp_path: Path) -> None:
     table = await ferrotype(tmp_path, "models")
     assert table.code == 0
@@ -192,6 +197,7 @@ async def test_doctor_notices_a_folder_that_cannot_be_written_to(tmp_path: Path)
         ({"DATABASE_URL": "postgresql://127.0.0.1:9/none"}, "DATABASE_URL"),
     ],
 )
+@pytest.mark.slow
 async def test_serve_refuses_what_it_cannot_use(tmp_path: Path, environ: dict[str, str], word: str) -> None:
     environ = {"FERROTYPE_PORT": str(free_port()), **environ}
     refused(await ferrotype(tmp_path, "serve", **environ), 2, word)
@@ -225,6 +231,7 @@ async def test_the_demo_prints_urls_whole_and_ends(tmp_path: Path) -> None:
                 assert (reply.status, reply.content_type) == (200, "image/webp")
 
 
+@pytest.mark.slow
 async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
     command = Command(tmp_path, "demo", FERROTYPE_PORT=str(free_port()))
     await command.start()

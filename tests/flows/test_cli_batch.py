@@ -227,6 +227,7 @@ async def test_rows_that_the_server_refuses_are_named_and_nothing_is_ordered(tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 async def test_the_exit_code_tells_whether_all_some_or_none_were_made(tmp_path: Path) -> None:
     async with studio(tmp_path) as it:
         it.sim.script.faults.append(Fault("refusal", "NSFW content detected", times=1))
@@ -251,6 +252,7 @@ async def test_too_little_money_is_told_before_anything_is_ordered(tmp_path: Pat
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 async def test_what_is_missing_is_fetched_again_and_nothing_else(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "p.jsonl", *FOXES)
     async with serving(tmp_path) as (server, http):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from ferrotype.db import ledger
 from ferrotype.db.sqlite import SqliteDatabase
@@ -59,6 +60,7 @@ async def check_end(http: aiohttp.ClientSession, server: Serve, sim: ComfySim, f
     await database.close()
 
 
+@pytest.mark.slow
 async def test_before_the_reply_to_the_submit(tmp_path: Path) -> None:
     # The prompt is accepted, its reply breaks off, and the look-up that follows gets no answer.
     lost = Failure(route="POST /prompt", status=0, after=True, times=1)
@@ -104,6 +106,7 @@ async def test_while_the_bytes_arrive(tmp_path: Path) -> None:
         assert sim.journal.count("GET /view") == 2
 
 
+@pytest.mark.slow
 async def test_between_the_bytes_and_the_store(tmp_path: Path) -> None:
     """The disk store cannot be written to: a file stands where its folder goes."""
     async with ComfySim() as sim, serving(tmp_path, COMFYUI_URL=sim.url) as (server, http):
@@ -121,6 +124,7 @@ async def test_between_the_bytes_and_the_store(tmp_path: Path) -> None:
         assert (sim.journal.count("POST /prompt"), sim.journal.count("GET /view")) == (1, 1)
 
 
+@pytest.mark.slow
 async def test_both_die_and_the_other_side_forgets(tmp_path: Path) -> None:
     async with (
         ComfySim(Script(hold=1)) as sim,

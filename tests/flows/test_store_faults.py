@@ -194,6 +194,7 @@ class EverySecond:
         return request.size // 2
 
 
+@pytest.mark.slow
 async def test_half_of_the_uploads_break_in_the_middle(tmp_path: Path, s3_server: Seaweed) -> None:
     unfinished = {key for key in await s3_server.files() if key.startswith(UNFINISHED)}
     async with Wire(s3_server.port, EverySecond()) as wire:
@@ -301,6 +302,7 @@ async def everything_stored(http: aiohttp.ClientSession, base: str, ids: list[st
     return found
 
 
+@pytest.mark.slow
 async def test_a_full_spool_refuses_until_the_store_is_back(tmp_path: Path, s3_server: Seaweed) -> None:
     """Bounded, also after a kill; what was accepted is served all the time."""
     async with Wire(s3_server.port) as wire:

@@ -156,6 +156,7 @@ EVERY = (
 )
 
 
+@pytest.mark.slow
 async def test_every_filter_alone_and_together(shelf: Shelf) -> None:
     sizes = []
     for wanted in EVERY:

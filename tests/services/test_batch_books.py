@@ -264,6 +264,6 @@ class BatchBooks(RuleBasedStateMachine):
 
 
 BatchBooks.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=6, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestBatchBooks = BatchBooks.TestCase

@@ -278,6 +278,7 @@ async def test_remix_and_input_by_their_links(comfy: Studio) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280, 2560])
+@pytest.mark.slow
 async def test_every_width_and_theme(studio: Studio, scheme: str, width: int) -> None:
     await studio.page.set_viewport_size({"width": width, "height": 900})
     await studio.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -88,6 +88,7 @@ async def test_braces_are_expanded_before_anything_is_ordered(studio: Studio) ->
     assert (await studio.client.rows())["generations"] == 6
 
 
+@pytest.mark.slow
 async def test_eleven_lines_are_one_too_many_and_the_rows_survive_a_reload(studio: Studio) -> None:
     page = await studio.open()
     await page.locator("#prompt").wait_for()
@@ -121,6 +122,7 @@ async def test_a_bad_row_is_named_and_nothing_is_ordered(studio: Studio) -> None
 
 
 @pytest.mark.parametrize("how", ["cancel", "retry"])
+@pytest.mark.slow
 async def test_a_batch_is_canceled_or_what_failed_is_tried_again(
     tmp_path: Path, browser: Browser, how: str
 ) -> None:

@@ -80,6 +80,7 @@ async def test_any_place_shows_its_pictures_and_the_scrollbar_is_true(studio: St
     assert (len(ids), ids[-1]) in await shown(page)
 
 
+@pytest.mark.slow
 async def test_a_picture_arrives_at_the_top_and_moves_nothing_that_is_looked_at(studio: Studio) -> None:
     await many(studio.client, 300, days=10)
     page = await studio.open("/studio/gallery")
@@ -172,6 +173,7 @@ async def test_several_are_chosen_and_come_as_one_archive(studio: Studio) -> Non
     assert (await (await saved.value).path()).read_bytes()[8:12] == b"WEBP"
 
 
+@pytest.mark.slow
 async def test_what_was_never_looked_at_can_be_chosen_too(studio: Studio) -> None:
     ids = await many(studio.client, 900, days=20)
     page = await studio.open("/studio/gallery")
@@ -211,6 +213,7 @@ async def test_deleted_pictures_come_back(studio: Studio) -> None:
     await total(page, "40 pictures")
 
 
+@pytest.mark.slow
 async def test_favourites(studio: Studio) -> None:
     ids = await many(studio.client, 30, days=1)
     page = await studio.open("/studio/gallery")
@@ -227,6 +230,7 @@ async def test_favourites(studio: Studio) -> None:
     await total(page, "1 picture")
 
 
+@pytest.mark.slow
 async def test_collections(studio: Studio) -> None:
     ids = await many(studio.client, 30, days=1)
     page = await studio.open("/studio/gallery")
@@ -298,6 +302,7 @@ async def test_a_shared_page_opens_signed_out_until_it_ends(browser: Browser, tm
             visitor.checked()
 
 
+@pytest.mark.slow
 async def test_by_keyboard_alone(studio: Studio) -> None:
     ids = await many(studio.client, 200, days=4)
     page = await studio.open("/studio/gallery")

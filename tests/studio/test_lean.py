@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ferrotype.app.compose import STUDIO_FILES
+from ferrotype.app.web import STUDIO_FILES
 from ferrotype.http.lean import lean, lean_script, lean_style
 from ferrotype.http.studio import Studio
 

@@ -84,6 +84,7 @@ async def test_waiting_is_told_and_can_be_ended(bench: Bench) -> None:
     assert (await bench.studio.client.balance())[1:] == (0, 0)
 
 
+@pytest.mark.slow
 async def test_a_failure_says_why_and_is_tried_again(bench: Bench) -> None:
     bench.sim.script.hold = None
     bench.sim.script.node_errors = [NodeError(node="KSampler", message="out of memory")]
@@ -122,6 +123,7 @@ async def test_an_order_whose_answer_was_lost_is_found_and_not_paid_twice(bench:
     assert (await bench.studio.client.rows())["generations"] == 1
 
 
+@pytest.mark.slow
 async def test_an_order_made_offline_goes_out_once_the_network_is_back_or_after_a_reload(
     bench: Bench,
 ) -> None:

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ferrotype.sim.hosted import Fault
 from tests.flows.harness import Client, running
 from tests.flows.test_routing import deployments, model, shop
@@ -83,6 +85,7 @@ async def test_a_failure_is_told_with_its_provider(tmp_path: Path) -> None:
     assert sum(each["made"] for each in told["pictures"]) == 1
 
 
+@pytest.mark.slow
 async def test_a_provider_is_as_its_worst_deployment(tmp_path: Path) -> None:
     catalogue = model("me/painter", deployments("a", "b"))
     async with shop(tmp_path, catalogue, "a", "b", FERROTYPE_BREAKER_FAULTS="1") as it:

@@ -41,6 +41,7 @@ async def test_a_failure_that_happened_is_shown(browser: Browser, tmp_path: Path
         studio.checked()
 
 
+@pytest.mark.slow
 async def test_seats_are_counted_live(browser: Browser, tmp_path: Path) -> None:
     catalogue = model("me/painter", deployments("a"))
     async with (
@@ -80,6 +81,7 @@ async def test_nothing_stands_in_anybodys_way(browser: Browser, tmp_path: Path, 
         studio.checked()
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_away_is_told(studio: Studio) -> None:
     page = await studio.open("/studio/status")
     await expect(page.get_by_role("figure", name="Seats")).to_be_visible()

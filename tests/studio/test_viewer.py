@@ -52,6 +52,7 @@ async def test_keys_turn_and_escape_gives_the_focus_back(studio: Studio) -> None
     await expect(page).to_have_url(re.compile("/studio/gallery$"))
 
 
+@pytest.mark.slow
 async def test_the_address_of_a_picture_opens_it_and_back_leaves_it(studio: Studio) -> None:
     ids = await many(studio.client, 500, days=3)
     page = await studio.open(f"/studio/gallery?asset={ids[400]}")
@@ -192,6 +193,7 @@ async def test_all_that_is_known_is_told(browser: Browser, tmp_path: Path) -> No
             studio.checked()
 
 
+@pytest.mark.slow
 async def test_what_can_be_done(studio: Studio) -> None:
     ids = await many(studio.client, 8, days=1)
     page = await studio.open(f"/studio/gallery?asset={ids[2]}")
@@ -217,6 +219,7 @@ async def test_what_can_be_done(studio: Studio) -> None:
     await expect(viewer(page)).to_have_count(0)
 
 
+@pytest.mark.slow
 async def test_remix_leads_to_the_form(studio: Studio) -> None:
     made = (await studio.client.order(prompt="a fox under the moon")).json
     page = await studio.open(f"/studio/gallery?asset={made['output'][0]['id']}")
@@ -225,6 +228,7 @@ async def test_remix_leads_to_the_form(studio: Studio) -> None:
     await expect(viewer(page)).to_have_count(0)
 
 
+@pytest.mark.slow
 async def test_a_picture_that_does_not_exist_is_told(studio: Studio) -> None:
     await many(studio.client, 3, days=1)
     studio.expected = ("404",)
