@@ -17,7 +17,7 @@ test: $(VENV)/.dev ## Checks and tests (about a quarter of an hour on two cores)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.dev ## Long fault and soak runs, and the slow tests that `make test` leaves out
 	$(BIN)/pytest -m "soak or slow" --timeout=1800 $(ARGS)

@@ -243,7 +243,9 @@ MOMENTS = 5 * PER_ROUND
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "kills", [pytest.param(5, marks=pytest.mark.slow), pytest.param(30, marks=pytest.mark.soak)]
+)
 async def test_killed_at_any_moment(tmp_path: Path, s3_server: Seaweed, kills: int) -> None:
     dice = random.Random(kills)
     async with (

@@ -330,6 +330,7 @@ async def test_a_read_is_recorded_once_a_minute(
 # The disk: room
 
 
+@pytest.mark.slow
 async def test_the_bound_holds_with_many_writers(disk: DiskVariants, tmp_path: Path) -> None:
     kept = await asyncio.gather(*(disk.put(new_id(), "w=1", WEBP) for _ in range(100)))
     assert sum(kept) == MAX_BYTES // (3 * BLOCK) == len(files(tmp_path))
