@@ -64,8 +64,10 @@ async def test_an_upload_is_enlarged_with_progress_by_tile(
                 told.append(data["progress"])
             types.append(kind)
     assert types[-1] == "succeeded"
-    tiles = sorted({fraction for fraction in told if 0.02 < fraction <= 0.95})
-    assert len(tiles) == 6
+    tiles = {round(fraction, 3) for fraction in told if 0.02 < fraction <= 0.95}
+    # Of two that came at once only the later is told.
+    assert tiles <= {0.175, 0.33, 0.485, 0.64, 0.795, 0.95}
+    assert len(tiles) > 1
     assert told == sorted(told)
     ended = (await client.get(f"/v1/generations/{order['id']}")).json
     found = await picture(client, ended)

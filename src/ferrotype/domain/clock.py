@@ -51,3 +51,8 @@ class ManualClock:
 def rfc3339(moment: datetime) -> str:
     """`moment` as RFC 3339 in UTC with milliseconds: `2026-01-01T00:00:00.000Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def rfc3339_or_none(moment: datetime | None) -> str | None:
+    """The same of what may not have happened yet."""
+    return rfc3339(moment) if moment else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ferrotype.domain.problems import InvalidField
+
 #: pydantic's names for the bound that a value broke.
 BOUNDS: Final = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "expected", "multiple_of")
 #: What FastAPI puts in front of a place.
@@ -14,6 +16,18 @@ PARTS: Final = ("body", "query", "path", "header")
 def told(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """pydantic's errors as `field` (dotted path), `message` and, where a bound was broken, `limit`."""
     return [_told(error) for error in errors]
+
+
+def problem_of(errors: Iterable[Mapping[str, Any]]) -> InvalidField:
+    """pydantic's errors as one problem: the first in front, all of them in `errors`."""
+    found = told(errors)
+    first = found[0]
+    return InvalidField(
+        f"{first['field']}: {first['message']}.",
+        field=first["field"],
+        limit=first.get("limit"),
+        errors=found if len(found) > 1 else None,
+    )
 
 
 def _told(error: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,3 +66,10 @@ class Order(BaseModel):
     def references(self) -> list[str]:
         """Every input picture, `image` before `images`."""
         return ([self.image] if self.image else []) + self.images
+
+    @property
+    def named_references(self) -> list[tuple[str, str]]:
+        """Every input picture and the mask behind them, each with the field that it stands in."""
+        named = [("image", self.image)] if self.image else []
+        named += [(f"images.{index}", reference) for index, reference in enumerate(self.images)]
+        return named + ([("mask", self.mask)] if self.mask else [])

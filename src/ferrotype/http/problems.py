@@ -11,12 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from ferrotype.domain.invalid import told
+from ferrotype.domain.invalid import problem_of
 from ferrotype.domain.problems import (
     MEDIA_TYPE,
     Forbidden,
     InternalError,
-    InvalidField,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
@@ -56,14 +55,7 @@ def from_validation(errors: list[dict[str, Any]]) -> Problem:
         return MalformedRequest(
             f"The body is not valid JSON: {errors[0].get('ctx', {}).get('error', '')}.", field="body"
         )
-    found = told(errors)
-    first = found[0]
-    return InvalidField(
-        f"{first['field']}: {first['message']}.",
-        field=first["field"],
-        limit=first.get("limit"),
-        errors=found if len(found) > 1 else None,
-    )
+    return problem_of(errors)
 
 
 def install(app: FastAPI) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from ferrotype.domain.asset import Credit, Placeholder, Visibility
 from ferrotype.domain.states import AssetState, GenerationState
+
+#: What people call something: one line.
+Label = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
+]
 
 
 class ProblemBody(BaseModel):

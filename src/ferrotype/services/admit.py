@@ -151,14 +151,18 @@ class Admit:
         account_id: str,
         generation_id: str,
         *,
+        inputs: Mapping[str, Any] | None = None,
         batch: tuple[str, int] | None = None,
         priority: int = Priority.INTERACTIVE,
     ) -> Prepared:
-        """Keep an order's inputs, and find out what would answer it; `batch` is its id and the order's index.
+        """Keep an order's inputs, unless `inputs` tells of them already, and find out what would answer it;
+        `batch` is its id and the order's index.
 
         Raises InvalidField, UnsupportedMedia or TooLarge for an input, Overloaded.
         """
-        resolved = resolved | await self.inputs.collect(order, account_id, model.capabilities.inputs)
+        if inputs is None:
+            inputs = await self.inputs.collect(order, account_id, model.capabilities.inputs)
+        resolved = {**resolved, **inputs}
         if resolved["width"] is None:
             first = resolved["inputs"][0]
             size = size_like(first["width"], first["height"], model.capabilities)

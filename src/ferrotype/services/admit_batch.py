@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ferrotype.db import batches, generations, ledger
@@ -17,22 +17,19 @@ from ferrotype.domain.batch import Batch, BatchItem, ItemState
 from ferrotype.domain.batch_order import BatchOrder
 from ferrotype.domain.ids import new_id
 from ferrotype.domain.ledger import EntryKind
-from ferrotype.domain.order import Order
 from ferrotype.domain.problems import Problem
 from ferrotype.domain.states import BatchState
 from ferrotype.engine.base import Engine, Lease, NewJob, Priority
 from ferrotype.services import credits
 from ferrotype.services.admit import EXPECTED_BYTES, Admit, Prepared, hash_of
 from ferrotype.services.batch_life import BatchLife
-from ferrotype.services.batch_rows import Refused, Row, put_together, read_rows, refusal
+from ferrotype.services.batch_rows import Refused, Row, given, put_together, read_rows, refuse
 from ferrotype.services.journal import Journal
 
 #: The kind and class of the job that gives items their generations.
 KIND: Final = "batch"
 #: Generations that one transaction makes: about 2 ms each, in which no other order is written.
 CHUNK: Final = 25
-#: Rows that are checked on the event loop; more are checked in a thread.
-FEW: Final = 50
 #: Inputs that are fetched at the same time.
 FETCHES: Final = 8
 #: Pictures that the spool must have room for: more are not under way at once.
@@ -92,18 +89,17 @@ class AdmitBatch:
             )
             if known is not None:
                 return AdmittedBatch(known, replayed=True)
-        items = put_together(order, limit)
-        found = await self._checked(items)
-        self._refuse(found, order.partial)
+        found = await read_rows(put_together(order, limit), self.admit.check)
+        refuse(found, order.partial)
         price = sum(row.credits for row in found if isinstance(row, Row))
         await database.read(lambda tx: ledger.balance(tx, account_id).after(EntryKind.HOLD, price))
         images = sum(row.order.num_images for row in found if isinstance(row, Row))
         self.admit.spool.check_room(min(images, AT_ONCE) * EXPECTED_BYTES)
         found = await self._with_inputs(found, account_id)
-        self._refuse(found, order.partial)
+        refuse(found, order.partial)
         rows = [row for row in found if isinstance(row, Row)]
-        batch = self._batch(order, batch_id, account_id, rows, len(found), limit, origin)
-        first = await self._prepare(rows[:CHUNK], batch)
+        batch = self._batch(order, batch_id, account_id, rows, len(found), origin)
+        first = await asyncio.gather(*(self.prepared(row, batch) for row in rows[:CHUNK]))
 
         def story(tx: Transaction, leases: list[Lease]) -> AdmittedBatch:
             if idempotency_key is not None:
@@ -139,16 +135,6 @@ class AdmitBatch:
             self.engine.enqueue(tx, fan_out_job(batch))
         self.life.check(tx, batch.id)
 
-    async def _checked(self, items: list[dict[str, Any]]) -> list[Row | Refused]:
-        if len(items) <= FEW:
-            return read_rows(items, self.admit.check)
-        return await asyncio.to_thread(read_rows, items, self.admit.check)
-
-    def _refuse(self, found: Sequence[Row | Refused], partial: bool) -> None:
-        refused = [row for row in found if isinstance(row, Refused)]
-        if refused and (not partial or len(refused) == len(found)):
-            raise refusal(refused, len(found))
-
     async def _with_inputs(self, found: list[Row | Refused], account_id: str) -> list[Row | Refused]:
         """The rows with their inputs as assets, each input kept once however many rows name it."""
         waiting: dict[tuple[Any, ...], asyncio.Task[dict[str, Any]]] = {}
@@ -172,12 +158,9 @@ class AdmitBatch:
             order = row.order.model_copy(
                 update={"image": None, "images": inputs["images"], "mask": inputs["mask"]}
             )
-            return Row(row.index, row.custom_id, order, row.model, row.resolved)
+            return replace(row, order=order, inputs=inputs)
 
         return list(await asyncio.gather(*(kept(row) for row in found)))
-
-    async def _prepare(self, rows: Sequence[Row], batch: Batch) -> list[Prepared]:
-        return list(await asyncio.gather(*(self.prepared(row, batch) for row in rows)))
 
     async def prepared(self, row: Row, batch: Batch) -> Prepared:
         """An item's order, ready to be placed. Raises what `Admit.prepare` does."""
@@ -187,6 +170,7 @@ class AdmitBatch:
             row.resolved,
             batch.account_id,
             new_id(),
+            inputs=row.inputs,
             batch=(batch.id, row.index),
             priority=batch.priority,
         )
@@ -198,7 +182,6 @@ class AdmitBatch:
         account_id: str,
         rows: Sequence[Row],
         num_items: int,
-        limit: int,
         origin: Origin,
     ) -> Batch:
         few = num_items <= self.admit.settings.max_batch_items
@@ -222,11 +205,6 @@ class AdmitBatch:
 def fan_out_job(batch: Batch) -> NewJob:
     """The job that brings a batch to where it should be: every item ordered, or canceled."""
     return NewJob(KIND, KIND, batch.account_id, payload={"batch_id": batch.id}, max_starts=STARTS)
-
-
-def given(order: Order) -> dict[str, Any]:
-    """What the order says, without what it leaves to the defaults."""
-    return order.model_dump(mode="json", exclude_defaults=True)
 
 
 def _item(batch_id: str, row: Row | Refused) -> BatchItem:

@@ -8,9 +8,10 @@ from ferrotype.db import batches
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.batch import Batch, BatchItem
 from ferrotype.domain.batch_order import CUSTOM_ID, BatchOrder
-from ferrotype.domain.problems import NotFound, NothingToRetry
+from ferrotype.domain.problems import NothingToRetry
 from ferrotype.domain.states import BATCH
 from ferrotype.services.admit_batch import Origin
+from ferrotype.services.batch_life import own_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class BatchAgain:
         """The items without a picture. Raises NotFound, or NothingToRetry while it runs or without any."""
 
         def story(tx: Transaction) -> tuple[Batch, list[BatchItem]]:
-            batch = _own(tx, batch_id, account_id)
+            batch = own_batch(tx, batch_id, account_id)
             if not BATCH.is_terminal(batch.status):
                 raise NothingToRetry(f"Batch {batch_id} has not ended.", field="status")
             return batch, batches.failed_items(tx, batch_id)
@@ -37,17 +38,10 @@ class BatchAgain:
         """Every item. Raises NotFound."""
 
         def story(tx: Transaction) -> tuple[Batch, list[BatchItem]]:
-            return _own(tx, batch_id, account_id), batches.all_items(tx, batch_id)
+            return own_batch(tx, batch_id, account_id), batches.all_items(tx, batch_id)
 
         batch, items = await self.database.read(story)
         return _order(batch, items), Origin(cloned_from=batch_id)
-
-
-def _own(tx: Transaction, batch_id: str, account_id: str) -> Batch:
-    batch = batches.get(tx, batch_id)
-    if batch is None or batch.account_id != account_id:
-        raise NotFound(f"There is no batch {batch_id}.")
-    return batch
 
 
 def _order(batch: Batch, items: list[BatchItem]) -> BatchOrder:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from ferrotype.db import batches, generations
 from ferrotype.db.database import Database, Transaction
 from ferrotype.domain.batch import Batch, BatchItem, ItemState
-from ferrotype.domain.clock import rfc3339
-from ferrotype.domain.problems import NotFound
+from ferrotype.domain.clock import rfc3339, rfc3339_or_none
 from ferrotype.domain.states import GenerationState
 from ferrotype.services.batch_eta import BatchEta
+from ferrotype.services.batch_life import own_batch
 from ferrotype.services.envelopes import Envelope, Envelopes
 from ferrotype.services.journal import Journal
 
@@ -43,7 +42,7 @@ class BatchEnvelopes:
         """One batch with its first `items`. Raises NotFound."""
 
         def story(tx: Transaction) -> Envelope:
-            batch = self._own(tx, batch_id, account_id)
+            batch = own_batch(tx, batch_id, account_id)
             found = batches.items(tx, batch_id, 0, items) if items else []
             return self._envelope(tx, batch, base_url) | {"items": self._items(tx, found, base_url)}
 
@@ -61,7 +60,7 @@ class BatchEnvelopes:
         """Items from index `first` on, and the cursor of the next page when there is one. Raises NotFound."""
 
         def story(tx: Transaction) -> tuple[list[Envelope], str | None]:
-            self._own(tx, batch_id, account_id)
+            own_batch(tx, batch_id, account_id)
             found = batches.items(tx, batch_id, first, limit + 1)
             following = str(found[limit].index) if len(found) > limit else None
             return self._items(tx, found[:limit], base_url), following
@@ -72,7 +71,7 @@ class BatchEnvelopes:
         """The batch's name and its pictures that stand, in the order of its items. Raises NotFound."""
 
         def story(tx: Transaction) -> tuple[str | None, list[str]]:
-            return self._own(tx, batch_id, account_id).name, batches.picture_ids(tx, batch_id)
+            return own_batch(tx, batch_id, account_id).name, batches.picture_ids(tx, batch_id)
 
         return await self._database.read(story)
 
@@ -96,12 +95,6 @@ class BatchEnvelopes:
             return [self._envelope(tx, batch, base_url) | {"items": []} for batch in found]
 
         return await self._database.read(story)
-
-    def _own(self, tx: Transaction, batch_id: str, account_id: str) -> Batch:
-        batch = batches.get(tx, batch_id)
-        if batch is None or batch.account_id != account_id:
-            raise NotFound(f"There is no batch {batch_id}.")
-        return batch
 
     def _envelope(self, tx: Transaction, batch: Batch, base_url: str) -> Envelope:
         states = batches.states(tx, batch.id)
@@ -134,8 +127,8 @@ class BatchEnvelopes:
             "cloned_from": batch.cloned_from,
             "retry_of": batch.retry_of,
             "created_at": rfc3339(batch.created_at),
-            "started_at": _time(batch.started_at),
-            "completed_at": _time(batch.completed_at),
+            "started_at": rfc3339_or_none(batch.started_at),
+            "completed_at": rfc3339_or_none(batch.completed_at),
             "urls": {
                 "get": path,
                 "items": f"{path}/items",
@@ -172,7 +165,3 @@ def _item(item: BatchItem, generation: Envelope | None) -> dict[str, Any]:
         "generation": generation,
         "error": generation["error"] if generation else item.error,
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return rfc3339(moment) if moment else None

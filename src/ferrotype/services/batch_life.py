@@ -10,7 +10,7 @@ from ferrotype.db.database import Transaction
 from ferrotype.domain.batch import Batch, ItemState
 from ferrotype.domain.clock import Clock
 from ferrotype.domain.event import TERMINAL_EVENTS, Event
-from ferrotype.domain.problems import from_json
+from ferrotype.domain.problems import NotFound, from_json
 from ferrotype.domain.states import BATCH, BatchState, GenerationState
 from ferrotype.services.journal import Journal
 
@@ -61,6 +61,14 @@ class BatchLife:
         error = _error(batches.errors(tx, batch_id, MAX_TOLD), batches.states(tx, batch_id))
         batches.end(tx, batch, ending, self.clock.now(), error)
         self.journal.record_of_batch(tx, ending.value, batch)
+
+
+def own_batch(tx: Transaction, batch_id: str, account_id: str, *, lock: bool = False) -> Batch:
+    """The account's batch. Raises NotFound."""
+    batch = batches.get(tx, batch_id, lock=lock)
+    if batch is None or batch.account_id != account_id:
+        raise NotFound(f"There is no batch {batch_id}.")
+    return batch
 
 
 def _ending(batch: Batch, statuses: set[str]) -> BatchState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ferrotype.domain.batch_order import CUSTOM_ID, BatchOrder, merge
-from ferrotype.domain.invalid import told
+from ferrotype.domain.invalid import problem_of
 from ferrotype.domain.matrix import expand_items
 from ferrotype.domain.model import Model
 from ferrotype.domain.order import Order
@@ -18,19 +19,22 @@ from ferrotype.domain.problems import InvalidField, Problem
 MAX_CUSTOM_ID: Final = 64
 #: Rows that a refusal tells of at most.
 MAX_TOLD: Final = 100
+#: Rows that are checked on the event loop; more are checked in a thread.
+FEW: Final = 50
 
 Check = Callable[[Order], tuple[Model, dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An item that can be ordered."""
+    """An item that can be ordered; `inputs` as `Inputs.collect` gave them, once that was asked."""
 
     index: int
     custom_id: str | None
     order: Order
     model: Model
     resolved: dict[str, Any]
+    inputs: dict[str, Any] | None = None
 
     @property
     def credits(self) -> int:
@@ -63,53 +67,64 @@ def put_together(order: BatchOrder, limit: int) -> list[dict[str, Any]]:
     return merged
 
 
-def read_rows(items: Iterable[dict[str, Any]], check: Check) -> list[Row | Refused]:
+async def read_rows(items: Sequence[dict[str, Any]], check: Check) -> list[Row | Refused]:
     """Each item as an order that passed every check that needs no inputs, or why it does not."""
+    if len(items) <= FEW:
+        return _rows(items, check)
+    return await asyncio.to_thread(_rows, items, check)
+
+
+def refuse(found: Sequence[Row | Refused], partial: bool) -> None:
+    """Raise why the batch is not ordered, unless it is, or with `partial` what can be of it is."""
+    refused = [row for row in found if isinstance(row, Refused)]
+    if refused and (not partial or len(refused) == len(found)):
+        raise _refusal(refused, len(found))
+
+
+def given(order: Order) -> dict[str, Any]:
+    """What the order says, without what it leaves to the defaults."""
+    return order.model_dump(mode="json", exclude_defaults=True)
+
+
+def _rows(items: Iterable[dict[str, Any]], check: Check) -> list[Row | Refused]:
     seen: set[str] = set()
     return [_row(index, item, check, seen) for index, item in enumerate(items)]
 
 
-def refusal(refused: Sequence[Refused], num_items: int) -> Problem:
-    """Why the batch is not ordered: the first bad item in front, up to 100 of them in `errors`."""
+def _refusal(refused: Sequence[Refused], num_items: int) -> Problem:
+    """The first bad item in front, up to 100 of them in `errors`."""
     first = refused[0].problem
     kinds = {type(each.problem) for each in refused}
     cls = type(first) if len(kinds) == 1 else InvalidField
     others = f" ({len(refused)} of {num_items} items are refused.)" if len(refused) > 1 else ""
     return cls(
         f"Item {refused[0].index}: {first.detail}{others}",
-        field=place(refused[0].index, first.field),
+        field=_place(refused[0].index, first.field),
         limit=first.limit,
         retry_after=first.retry_after,
         errors=[_told(each) for each in refused[:MAX_TOLD]],
     )
 
 
-def place(index: int, field: str | None) -> str:
+def _place(index: int, field: str | None) -> str:
     """Where in the batch's body a problem is."""
     return f"items[{index}].{field}" if field else f"items[{index}]"
 
 
 def _row(index: int, item: dict[str, Any], check: Check, seen: set[str]) -> Row | Refused:
-    given = {name: value for name, value in item.items() if name != CUSTOM_ID}
+    order_given = {name: value for name, value in item.items() if name != CUSTOM_ID}
     custom_id = item.get(CUSTOM_ID)
     named = custom_id if isinstance(custom_id, str) and len(custom_id) <= MAX_CUSTOM_ID else None
     try:
         if custom_id is not None:
             _check_name(custom_id, seen)
-        order = Order.model_validate(given)
+        order = Order.model_validate(order_given)
         model, resolved = check(order)
     except ValidationError as error:
-        found = told(error.errors(include_url=False, include_input=False))
-        first = found[0]
-        problem: Problem = InvalidField(
-            f"{first['field']}: {first['message']}.",
-            field=first["field"],
-            limit=first.get("limit"),
-            errors=found if len(found) > 1 else None,
-        )
-        return Refused(index, named, given, problem)
+        problem = problem_of(error.errors(include_url=False, include_input=False))
+        return Refused(index, named, order_given, problem)
     except Problem as found_wrong:
-        return Refused(index, named, given, found_wrong)
+        return Refused(index, named, order_given, found_wrong)
     return Row(index, named, order, model, resolved)
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from ferrotype.db import batches
 from ferrotype.db.database import Database, Transaction
+from ferrotype.domain.batch import Batch
 from ferrotype.domain.clock import Clock
-from ferrotype.domain.problems import NotFound
 from ferrotype.domain.states import BATCH
 from ferrotype.engine.base import Engine
 from ferrotype.services import credits
 from ferrotype.services.admit_batch import CHUNK, fan_out_job
-from ferrotype.services.batch_life import BatchLife
+from ferrotype.services.batch_life import BatchLife, own_batch
 from ferrotype.services.cancel import Cancel
 
 
@@ -31,13 +31,10 @@ class CancelBatch:
         charged. Raises NotFound."""
 
         def story(tx: Transaction) -> None:
-            batch = batches.get(tx, batch_id, lock=True)
-            if batch is None or batch.account_id != account_id:
-                raise NotFound(f"There is no batch {batch_id}.")
+            batch = own_batch(tx, batch_id, account_id, lock=True)
             if BATCH.is_terminal(batch.status) or batch.cancel_requested:
                 return
-            rest = sum(batches.request_cancel(tx, batch_id))
-            credits.release_waiting(tx, batch, rest, self.clock.now())
+            self._order_no_more(tx, batch)
             found = batches.open_ids(tx, batch_id, CHUNK + 1)
             for generation_id in found[:CHUNK]:
                 self.cancel.within(tx, generation_id)
@@ -52,6 +49,9 @@ class CancelBatch:
         batch = batches.get(tx, batch_id, lock=True)
         if batch is None or BATCH.is_terminal(batch.status):
             return
-        rest = sum(batches.request_cancel(tx, batch_id))
-        credits.release_waiting(tx, batch, rest, self.clock.now())
+        self._order_no_more(tx, batch)
         self.life.check(tx, batch_id)
+
+    def _order_no_more(self, tx: Transaction, batch: Batch) -> None:
+        rest = sum(batches.request_cancel(tx, batch.id))
+        credits.release_waiting(tx, batch, rest, self.clock.now())

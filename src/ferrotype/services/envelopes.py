@@ -11,7 +11,7 @@ from ferrotype.db import assets, attempts, generations
 from ferrotype.db.database import Database, Transaction
 from ferrotype.db.schema import jobs
 from ferrotype.domain.asset import Asset
-from ferrotype.domain.clock import Clock, rfc3339
+from ferrotype.domain.clock import Clock, rfc3339, rfc3339_or_none
 from ferrotype.domain.generation import Attempt, Generation
 from ferrotype.domain.order import Order
 from ferrotype.domain.problems import NotFound
@@ -191,8 +191,8 @@ def generation_envelope(
         "tags": generation.tags,
         "metadata": generation.metadata,
         "created_at": rfc3339(generation.created_at),
-        "started_at": _time(generation.started_at),
-        "completed_at": _time(generation.completed_at),
+        "started_at": rfc3339_or_none(generation.started_at),
+        "completed_at": rfc3339_or_none(generation.completed_at),
         "urls": {
             "get": path,
             "events": f"{path}/events",
@@ -226,9 +226,9 @@ def asset_envelope(asset: Asset, base_url: str) -> Envelope:
         "visibility": asset.visibility.value,
         "favourite": asset.favourite_at is not None,
         "created_at": rfc3339(asset.created_at),
-        "expires_at": _time(asset.expires_at),
-        "deleted_at": _time(asset.deleted_at),
-        "purged_at": _time(asset.purged_at),
+        "expires_at": rfc3339_or_none(asset.expires_at),
+        "deleted_at": rfc3339_or_none(asset.deleted_at),
+        "purged_at": rfc3339_or_none(asset.purged_at),
     }
 
 
@@ -245,8 +245,8 @@ def attempt_envelope(attempt: Attempt) -> Envelope:
         "seconds": attempt.seconds,
         "usd": attempt.usd,
         "created_at": rfc3339(attempt.created_at),
-        "submitted_at": _time(attempt.submitted_at),
-        "completed_at": _time(attempt.completed_at),
+        "submitted_at": rfc3339_or_none(attempt.submitted_at),
+        "completed_at": rfc3339_or_none(attempt.completed_at),
     }
 
 
@@ -270,7 +270,3 @@ def _metrics(generation: Generation, calls: list[Attempt], now: datetime) -> dic
         "provider_s": round(max(spans), 4) if spans else None,
         "total_s": round((ended - generation.created_at).total_seconds(), 4) if ended else None,
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return rfc3339(moment) if moment else None

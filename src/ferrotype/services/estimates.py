@@ -6,7 +6,6 @@ written, held or fetched.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,8 @@ from ferrotype.domain.order import Order
 from ferrotype.domain.problems import Problem
 from ferrotype.engine.base import Priority
 from ferrotype.services.admit import Admit
-from ferrotype.services.admit_batch import FEW, given
-from ferrotype.services.batch_rows import Refused, Row, put_together, read_rows, refusal
+from ferrotype.services.batch_rows import Refused, Row, given, put_together, read_rows, refuse
 from ferrotype.services.durations import Durations
-from ferrotype.services.inputs import MASK
 from ferrotype.services.references import References
 from ferrotype.services.reuse import reuse_key
 
@@ -48,15 +45,11 @@ class Estimates:
     async def batch(self, batch: BatchOrder, account_id: str, limit: int) -> Estimate:
         """Of a batch of at most `limit` items; with `partial`, of those that can be ordered. Raises what the
         batch would raise before any money is held."""
-        items = put_together(batch, limit)
-        if len(items) <= FEW:
-            found = read_rows(items, self.admit.check)
-        else:
-            found = await asyncio.to_thread(read_rows, items, self.admit.check)
-        _refuse(found, batch.partial)
+        found = await read_rows(put_together(batch, limit), self.admit.check)
+        refuse(found, batch.partial)
         seen: set[str] = set()
         found = [await self._with_inputs(row, account_id, seen) for row in found]
-        _refuse(found, batch.partial)
+        refuse(found, batch.partial)
         few = len(found) <= self.admit.settings.max_batch_items
         priority = Priority.INTERACTIVE if few else Priority.BATCH
         return await self._of([row for row in found if isinstance(row, Row)], account_id, priority)
@@ -73,7 +66,7 @@ class Estimates:
     async def _check_inputs(self, order: Order, account_id: str, seen: set[str]) -> None:
         """Assets must stand and data URIs must be pictures; what has a URL is not fetched. `seen` are
         references that were found good."""
-        for field, reference in _references(order):
+        for field, reference in order.named_references:
             if reference not in seen and not reference.lower().startswith(("http://", "https://")):
                 await self.references.find(field, reference, account_id)
             seen.add(reference)
@@ -119,18 +112,6 @@ class Estimates:
         key = reuse_key(order, account_id, row.model, row.resolved, [], visibility)
         leader = admit.reuse.find(tx, key, window, visibility, admit.clock.now())
         return leader is not None and leader.finished
-
-
-def _refuse(found: Sequence[Row | Refused], partial: bool) -> None:
-    refused = [row for row in found if isinstance(row, Refused)]
-    if refused and (not partial or len(refused) == len(found)):
-        raise refusal(refused, len(found))
-
-
-def _references(order: Order) -> list[tuple[str, str]]:
-    named = [("image", order.image)] if order.image else []
-    named += [(f"images.{index}", reference) for index, reference in enumerate(order.images)]
-    return named + ([(MASK, order.mask)] if order.mask else [])
 
 
 def _work(rows: Iterable[Row]) -> Counter[tuple[str, str]]:

@@ -48,10 +48,10 @@ class Inputs:
         Every reference is checked before the first is kept, so that one bad reference leaves nothing
         behind. Raises InvalidField, UnsupportedMedia or TooLarge naming the field.
         """
-        named = [("image", order.image)] if order.image else []
-        named += [(f"images.{index}", reference) for index, reference in enumerate(order.images)]
-        named += [(MASK, order.mask)] if order.mask else []
-        found = [(field, await self._references.find(field, text, account_id)) for field, text in named]
+        found = [
+            (field, await self._references.find(field, text, account_id))
+            for field, text in order.named_references
+        ]
         plans: list[Plan] = []
         for field, item in found:
             data = item.data if isinstance(item, Checked) else await self._bytes(field, item)

@@ -11,7 +11,7 @@ from ferrotype.db import assets, generations, shares
 from ferrotype.db.database import Database, Transaction
 from ferrotype.db.shares import Share
 from ferrotype.domain.asset import Asset
-from ferrotype.domain.clock import Clock, rfc3339
+from ferrotype.domain.clock import Clock, rfc3339, rfc3339_or_none
 from ferrotype.domain.ids import is_id, new_id
 from ferrotype.domain.problems import Gone, InvalidField, NotFound
 from ferrotype.domain.states import AssetState
@@ -157,6 +157,6 @@ def _envelope(share: Share, base_url: str) -> Envelope:
         "asset_ids": list(share.asset_ids),
         "show_prompt": share.show_prompt,
         "created_at": rfc3339(share.created_at),
-        "expires_at": rfc3339(share.expires_at) if share.expires_at else None,
-        "revoked_at": rfc3339(share.revoked_at) if share.revoked_at else None,
+        "expires_at": rfc3339_or_none(share.expires_at),
+        "revoked_at": rfc3339_or_none(share.revoked_at),
     }

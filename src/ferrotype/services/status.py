@@ -12,7 +12,7 @@ from ferrotype import __version__
 from ferrotype.catalogue import Catalogue
 from ferrotype.db import status as sql
 from ferrotype.db.database import Database, Transaction
-from ferrotype.domain.clock import Clock, rfc3339
+from ferrotype.domain.clock import Clock, rfc3339, rfc3339_or_none
 from ferrotype.domain.model import Deployment
 from ferrotype.domain.states import AttemptState
 from ferrotype.engine.base import Engine
@@ -168,7 +168,7 @@ def _hour(tx: Transaction, now: datetime) -> Body:
         last_errors.setdefault(
             row.provider,
             {
-                "at": rfc3339(row.completed_at) if row.completed_at else None,
+                "at": rfc3339_or_none(row.completed_at),
                 "target": row.target,
                 "code": error.get("code"),
                 "detail": str(error.get("detail", ""))[:MAX_DETAIL],

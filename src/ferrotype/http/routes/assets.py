@@ -12,9 +12,9 @@ from starlette.formparsers import MultiPartException
 
 from ferrotype.domain.asset import Visibility
 from ferrotype.domain.clock import rfc3339
-from ferrotype.domain.ids import is_id
-from ferrotype.domain.problems import Gone, InvalidField, MalformedRequest, NotFound, TooLarge
+from ferrotype.domain.problems import Gone, InvalidField, MalformedRequest, TooLarge
 from ferrotype.domain.transform_query import parse
+from ferrotype.http.checks import known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.many import Chosen, OutcomeBody, outcome
 from ferrotype.http.picture_query import DOWNLOAD
@@ -76,7 +76,9 @@ async def create(
 async def show(asset_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One asset as it is now."""
     return JSONResponse(
-        await context.envelopes.asset(known(asset_id), context.account_id, context.base_url(request)),
+        await context.envelopes.asset(
+            known(asset_id, "asset"), context.account_id, context.base_url(request)
+        ),
         headers={"Cache-Control": "no-store"},
     )
 
@@ -100,9 +102,9 @@ async def change(asset_id: str, change: Change, request: Request, context: Ctx) 
     if change.visibility is None and change.favourite is None:
         raise InvalidField("Give visibility or favourite.", field="visibility")
     if change.visibility is not None:
-        await context.lifecycle.show_to(known(asset_id), context.account_id, change.visibility)
+        await context.lifecycle.show_to(known(asset_id, "asset"), context.account_id, change.visibility)
     if change.favourite is not None:
-        await context.lifecycle.favour(known(asset_id), context.account_id, change.favourite)
+        await context.lifecycle.favour(known(asset_id, "asset"), context.account_id, change.favourite)
     return await show(asset_id, request, context)
 
 
@@ -152,7 +154,7 @@ async def delete(
     ] = False,
 ) -> Response:
     """From here on its URL answers 410, in every size, and no order can use it. Again is no error."""
-    await context.lifecycle.delete(known(asset_id), context.account_id, purge=purge)
+    await context.lifecycle.delete(known(asset_id, "asset"), context.account_id, purge=purge)
     return Response(status_code=204)
 
 
@@ -163,7 +165,7 @@ async def delete(
 )
 async def restore(asset_id: str, request: Request, context: Ctx) -> JSONResponse:
     """Serve it again, at its old URL, as long as its bytes are there (`FERROTYPE_RESTORE_DAYS`)."""
-    await context.lifecycle.restore(known(asset_id), context.account_id)
+    await context.lifecycle.restore(known(asset_id, "asset"), context.account_id)
     return await show(asset_id, request, context)
 
 
@@ -202,7 +204,7 @@ async def sign(
     """Whoever holds the URL may load exactly that picture in exactly that form until it expires, also a
     private one. How to sign without asking is in docs/DELIVERY.md."""
     base_url = context.base_url(request)
-    asset = await context.envelopes.asset(known(asset_id), context.account_id, base_url)
+    asset = await context.envelopes.asset(known(asset_id, "asset"), context.account_id, base_url)
     if asset["deleted_at"] is not None:
         raise Gone(f"Asset {asset_id} was deleted.")
     pairs = [(name, _text(value)) for name, value in order.transform.items()]
@@ -213,13 +215,6 @@ async def sign(
     return JSONResponse(
         {"url": base_url + url, "expires_at": rfc3339(expires)}, headers={"Cache-Control": "no-store"}
     )
-
-
-def known(asset_id: str) -> str:
-    """The id, if it can be one. Raises NotFound."""
-    if not is_id(asset_id):
-        raise NotFound(f"There is no asset {asset_id[:64]!r}.")
-    return asset_id
 
 
 def _text(value: str | float | bool) -> str:

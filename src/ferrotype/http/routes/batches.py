@@ -8,15 +8,17 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from ferrotype.domain.batch_order import BatchOrder, merge
-from ferrotype.domain.ids import is_id, new_id
+from ferrotype.domain.ids import new_id
 from ferrotype.domain.matrix import first_items
-from ferrotype.domain.problems import InvalidField, NotFound
+from ferrotype.domain.problems import InvalidField
 from ferrotype.domain.states import BatchState
+from ferrotype.http import answers
 from ferrotype.http.batch_body import SCHEMA, read_batch
 from ferrotype.http.batch_schemas import BatchBody, BatchPage, ExpansionBody, ItemPage
+from ferrotype.http.checks import check_cursor, check_key, check_limit, known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.prefer import wait_seconds
-from ferrotype.http.routes.generations import Key, Prefer, check_key
+from ferrotype.http.routes.generations import Key, Prefer
 from ferrotype.http.schemas import problems
 from ferrotype.services.admit_batch import Origin
 
@@ -94,14 +96,13 @@ async def ordered(
     envelope, ended = await context.waiting_for_batch(
         admitted.batch_id, context.account_id, base_url, seconds=seconds
     )
-    headers = {"Location": f"/v1/batches/{admitted.batch_id}", "Cache-Control": "no-store"}
-    if applied is not None:
-        headers["Preference-Applied"] = applied
-    if admitted.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    if not ended:
-        headers["Retry-After"] = "1"
-    return JSONResponse(envelope, 201 if ended else 202, headers)
+    return answers.ordered(
+        envelope,
+        f"/v1/batches/{admitted.batch_id}",
+        ended=ended,
+        applied=applied,
+        replayed=admitted.replayed,
+    )
 
 
 @router.get("", summary="List batches", responses={200: {"model": BatchPage}, **problems(401, 422)})
@@ -113,9 +114,8 @@ async def index(
     status: Annotated[BatchState | None, Query(description="Only these.")] = None,
 ) -> JSONResponse:
     """The batches without their items, newest first."""
-    check_limit(limit, context)
-    if cursor is not None and not is_id(cursor):
-        raise InvalidField("That is no cursor of ours.", field="cursor")
+    check_limit(limit, context.settings.max_page)
+    check_cursor(cursor)
     data, following = await context.batches.page(
         context.account_id, context.base_url(request), limit=limit, cursor=cursor, status=status
     )
@@ -127,7 +127,9 @@ async def index(
 )
 async def show(batch_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One batch as it is now, with its first items."""
-    envelope = await context.batches.envelope(known(batch_id), context.account_id, context.base_url(request))
+    envelope = await context.batches.envelope(
+        known(batch_id, "batch"), context.account_id, context.base_url(request)
+    )
     return JSONResponse(envelope, headers={"Cache-Control": "no-store"})
 
 
@@ -144,11 +146,11 @@ async def items(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> JSONResponse:
     """Every item with its generation, in the order of the batch."""
-    check_limit(limit, context)
+    check_limit(limit, context.settings.max_page)
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise InvalidField("That is no cursor of ours.", field="cursor")
     data, following = await context.batches.items(
-        known(batch_id),
+        known(batch_id, "batch"),
         context.account_id,
         context.base_url(request),
         limit=limit,
@@ -166,7 +168,7 @@ async def items(
 )
 async def cancel(batch_id: str, request: Request, context: Ctx) -> JSONResponse:
     """Ask for its end. Pictures that exist already stay and are charged; the rest is released."""
-    await context.cancel_batch(known(batch_id), context.account_id)
+    await context.cancel_batch(known(batch_id, "batch"), context.account_id)
     return await show(batch_id, request, context)
 
 
@@ -180,7 +182,7 @@ async def retry(
     batch_id: str, request: Request, context: Ctx, prefer: Prefer = None, idempotency_key: Key = None
 ) -> JSONResponse:
     """A new batch, `retry_of` this one, of the items that were refused or have no picture."""
-    order, origin = await context.batch_again.failed(known(batch_id), context.account_id)
+    order, origin = await context.batch_again.failed(known(batch_id, "batch"), context.account_id)
     many = len(order.items) > context.admit.settings.max_batch_items
     return await ordered(order, request, context, prefer, idempotency_key, many=many, origin=origin)
 
@@ -196,19 +198,6 @@ async def clone(
 ) -> JSONResponse:
     """A new batch, `cloned_from` this one, of all its items. Those with a seed are the same orders as before,
     so that pictures of before may answer them."""
-    order, origin = await context.batch_again.whole(known(batch_id), context.account_id)
+    order, origin = await context.batch_again.whole(known(batch_id, "batch"), context.account_id)
     many = len(order.items) > context.admit.settings.max_batch_items
     return await ordered(order, request, context, prefer, idempotency_key, many=many, origin=origin)
-
-
-def check_limit(limit: int, context: Context) -> None:
-    """Raise InvalidField for a page that is too long."""
-    if limit > context.settings.max_page:
-        raise InvalidField("limit is too large.", field="limit", limit=context.settings.max_page)
-
-
-def known(batch_id: str) -> str:
-    """The id, if it can be one. Raises NotFound."""
-    if not is_id(batch_id):
-        raise NotFound(f"There is no batch {batch_id[:64]!r}.")
-    return batch_id

@@ -6,22 +6,17 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from ferrotype.domain.ids import is_id
-from ferrotype.domain.problems import NotFound
+from ferrotype.http.checks import known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.gallery_query import read_id
 from ferrotype.http.many import Chosen, OutcomeBody, outcome
-from ferrotype.http.schemas import AssetBody, problems
+from ferrotype.http.schemas import AssetBody, Label, problems
 
 router = APIRouter(prefix="/v1/collections", tags=["gallery"])
 
 Ctx = Annotated[Context, Depends(context_of)]
-Name = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
-]
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -30,7 +25,7 @@ class NewCollection(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Name = Field(description="The account's only one of that spelling.")
+    name: Label = Field(description="The account's only one of that spelling.")
 
 
 class CollectionBody(BaseModel):
@@ -86,7 +81,7 @@ async def page(
 async def show(collection_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One collection as it is now."""
     base_url = context.base_url(request)
-    found = await context.collections.show(known(collection_id), context.account_id, base_url)
+    found = await context.collections.show(known(collection_id, "collection"), context.account_id, base_url)
     return JSONResponse(found, headers=NO_STORE)
 
 
@@ -98,7 +93,9 @@ async def show(collection_id: str, request: Request, context: Ctx) -> JSONRespon
 async def rename(collection_id: str, wanted: NewCollection, request: Request, context: Ctx) -> JSONResponse:
     """Give it another name."""
     base_url = context.base_url(request)
-    found = await context.collections.rename(known(collection_id), context.account_id, wanted.name, base_url)
+    found = await context.collections.rename(
+        known(collection_id, "collection"), context.account_id, wanted.name, base_url
+    )
     return JSONResponse(found, headers=NO_STORE)
 
 
@@ -107,7 +104,7 @@ async def rename(collection_id: str, wanted: NewCollection, request: Request, co
 )
 async def remove(collection_id: str, context: Ctx) -> Response:
     """Forget the collection; its pictures stay."""
-    await context.collections.remove(known(collection_id), context.account_id)
+    await context.collections.remove(known(collection_id, "collection"), context.account_id)
     return Response(status_code=204)
 
 
@@ -118,7 +115,11 @@ async def remove(collection_id: str, context: Ctx) -> Response:
 )
 async def put(collection_id: str, chosen: Chosen, context: Ctx) -> JSONResponse:
     """Those that are in it already stay; those that do not exist or were deleted are told in `missing`."""
-    return outcome(*await context.collections.put(known(collection_id), context.account_id, chosen.asset_ids))
+    return outcome(
+        *await context.collections.put(
+            known(collection_id, "collection"), context.account_id, chosen.asset_ids
+        )
+    )
 
 
 @router.post(
@@ -129,12 +130,7 @@ async def put(collection_id: str, chosen: Chosen, context: Ctx) -> JSONResponse:
 async def take(collection_id: str, chosen: Chosen, context: Ctx) -> JSONResponse:
     """The pictures themselves stay; those that were not in it are told in `missing`."""
     return outcome(
-        *await context.collections.take(known(collection_id), context.account_id, chosen.asset_ids)
+        *await context.collections.take(
+            known(collection_id, "collection"), context.account_id, chosen.asset_ids
+        )
     )
-
-
-def known(collection_id: str) -> str:
-    """The id, if it can be one. Raises NotFound."""
-    if not is_id(collection_id):
-        raise NotFound(f"There is no collection {collection_id[:64]!r}.")
-    return collection_id

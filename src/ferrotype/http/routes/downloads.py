@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Send
 
 from ferrotype.domain.problems import NothingToDownload
+from ferrotype.http.checks import known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.disposition import content_disposition
-from ferrotype.http.routes.generations import known
 from ferrotype.http.schemas import problems
 from ferrotype.services.download_stream import Download
 
@@ -73,7 +73,7 @@ ARCHIVE: Final[dict[int | str, dict[str, Any]]] = {
 @router.head("/generations/{generation_id}/download.zip", include_in_schema=False)
 async def generation(generation_id: str, request: Request, context: Ctx) -> Archive:
     """Its pictures and a `manifest.json` as one ZIP archive, streamed."""
-    download = await context.downloads.of_generation(known(generation_id), context.account_id)
+    download = await context.downloads.of_generation(known(generation_id, "generation"), context.account_id)
     return Archive(download, head=request.method == "HEAD")
 
 
@@ -86,7 +86,7 @@ async def generation(generation_id: str, request: Request, context: Ctx) -> Arch
 @router.head("/batches/{batch_id}/download.zip", include_in_schema=False)
 async def batch(batch_id: str, request: Request, context: Ctx) -> Archive:
     """The pictures that exist by now, in the order of its items, as one ZIP archive, streamed."""
-    name, ids = await context.batches.picture_ids(known(batch_id), context.account_id)
+    name, ids = await context.batches.picture_ids(known(batch_id, "batch"), context.account_id)
     if not ids:
         raise NothingToDownload("No picture of the batch exists yet.", retry_after=1)
     download = await context.downloads.of_assets(ids, context.account_id, name or f"batch-{batch_id[-8:]}")

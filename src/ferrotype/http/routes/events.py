@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 
 from ferrotype.domain.problems import UpgradeRequired
+from ferrotype.http.checks import known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.schemas import problems
-from ferrotype.http.streams.messages import known
 from ferrotype.http.streams.schemas import EVENTS
 from ferrotype.http.streams.scopes import Options, Scope, read_inline, read_number, read_previews, read_types
 from ferrotype.http.streams.sse import EventStream

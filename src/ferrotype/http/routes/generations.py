@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 
-from ferrotype.domain.ids import is_id, new_id
+from ferrotype.domain.ids import new_id
 from ferrotype.domain.order import Order
-from ferrotype.domain.problems import InvalidField, NotFound
 from ferrotype.domain.states import GenerationState
+from ferrotype.http import answers
+from ferrotype.http.checks import check_cursor, check_key, check_limit, known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.prefer import wait_seconds
 from ferrotype.http.schemas import GenerationBody, GenerationPage, problems
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
-KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 ORDERED: Final[dict[int | str, dict[str, Any]]] = {
     201: {"model": GenerationBody, "description": "It ended within the wait, well or badly"},
     202: {"model": GenerationBody, "description": "The wait ended first; follow it by its URLs"},
@@ -53,7 +52,7 @@ async def fresh(
 ) -> JSONResponse:
     """The same order again with `"reuse": "never"` and another seed: for a generation whose pictures are
     another one's, and any other."""
-    order = await context.envelopes.fresh_order(known(generation_id), context.account_id)
+    order = await context.envelopes.fresh_order(known(generation_id, "generation"), context.account_id)
     return await ordered(order, request, context, prefer, idempotency_key)
 
 
@@ -88,14 +87,13 @@ async def ordered(
         ok=envelope["status"] != GenerationState.FAILED,
         request=False,
     )
-    headers = {"Location": f"/v1/generations/{admitted.generation_id}", "Cache-Control": "no-store"}
-    if applied is not None:
-        headers["Preference-Applied"] = applied
-    if admitted.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    if not ended:
-        headers["Retry-After"] = "1"
-    return JSONResponse(envelope, 201 if ended else 202, headers)
+    return answers.ordered(
+        envelope,
+        f"/v1/generations/{admitted.generation_id}",
+        ended=ended,
+        applied=applied,
+        replayed=admitted.replayed,
+    )
 
 
 @router.get("", summary="List generations", responses={200: {"model": GenerationPage}, **problems(401, 422)})
@@ -107,10 +105,8 @@ async def index(
     status: Annotated[GenerationState | None, Query(description="Only these.")] = None,
 ) -> JSONResponse:
     """The generations, newest first."""
-    if limit > context.settings.max_page:
-        raise InvalidField("limit is too large.", field="limit", limit=context.settings.max_page)
-    if cursor is not None and not is_id(cursor):
-        raise InvalidField("That is no cursor of ours.", field="cursor")
+    check_limit(limit, context.settings.max_page)
+    check_cursor(cursor)
     data, following = await context.envelopes.page(
         context.account_id, context.base_url(request), limit=limit, cursor=cursor, status=status
     )
@@ -125,7 +121,7 @@ async def index(
 async def show(generation_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One generation as it is now."""
     envelope = await context.envelopes.generation(
-        known(generation_id), context.account_id, context.base_url(request)
+        known(generation_id, "generation"), context.account_id, context.base_url(request)
     )
     return JSONResponse(envelope, headers={"Cache-Control": "no-store"})
 
@@ -138,7 +134,7 @@ async def show(generation_id: str, request: Request, context: Ctx) -> JSONRespon
 async def cancel(generation_id: str, request: Request, context: Ctx) -> JSONResponse:
     """Ask for its end. What exists already stays and is charged; the rest is released. A generation that
     has ended stays as it is."""
-    await context.cancel(known(generation_id), context.account_id)
+    await context.cancel(known(generation_id, "generation"), context.account_id)
     return await show(generation_id, request, context)
 
 
@@ -149,20 +145,5 @@ async def cancel(generation_id: str, request: Request, context: Ctx) -> JSONResp
 )
 async def attempts(generation_id: str, context: Ctx) -> JSONResponse:
     """Every call to a provider that it led to, oldest first: where, when, how it ended, what it cost."""
-    data = await context.envelopes.attempts(known(generation_id), context.account_id)
+    data = await context.envelopes.attempts(known(generation_id, "generation"), context.account_id)
     return JSONResponse({"object": "list", "data": data}, headers={"Cache-Control": "no-store"})
-
-
-def check_key(idempotency_key: str | None) -> None:
-    """Raise InvalidField unless it can be one."""
-    if idempotency_key is not None and KEY.fullmatch(idempotency_key) is None:
-        raise InvalidField(
-            "An idempotency key has 1 to 255 visible ASCII characters.", field="Idempotency-Key", limit=255
-        )
-
-
-def known(generation_id: str) -> str:
-    """The id, if it can be one. Raises NotFound."""
-    if not is_id(generation_id):
-        raise NotFound(f"There is no generation {generation_id[:64]!r}.")
-    return generation_id

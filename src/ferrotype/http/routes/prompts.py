@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ferrotype.domain.dynamic_prompts import first, told
-from ferrotype.domain.problems import InvalidField
+from ferrotype.http.checks import check_limit
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.schemas import GenerationBody, problems
 
@@ -86,8 +86,7 @@ async def similar(
     ] = 0.5,
 ) -> JSONResponse:
     """The generations with pictures that stand whose prompts are most similar, the nearest first."""
-    if limit > context.settings.max_page:
-        raise InvalidField("limit is too large.", field="limit", limit=context.settings.max_page)
+    check_limit(limit, context.settings.max_page)
     base_url = context.base_url(request)
     found = await context.similar.search(context.account_id, prompt, limit, min_similarity)
     data = [

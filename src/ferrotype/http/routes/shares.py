@@ -6,24 +6,20 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from ferrotype.domain.ids import is_id
 from ferrotype.domain.problems import Gone, NotFound
+from ferrotype.http.checks import known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.gallery_query import read_id
 from ferrotype.http.many import AssetId
-from ferrotype.http.schemas import problems
+from ferrotype.http.schemas import Label, problems
 from ferrotype.http.share_page import problem_page
 from ferrotype.services.shares import LONGEST, SHORTEST
 
 router = APIRouter(tags=["gallery"])
 
 Ctx = Annotated[Context, Depends(context_of)]
-Title = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
-]
 #: Pictures of one page.
 MAX_SHARED: Final = 200
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -37,7 +33,7 @@ class NewShare(BaseModel):
     asset_ids: list[AssetId] = Field(
         min_length=1, max_length=MAX_SHARED, description="In the order of the page."
     )
-    title: Title | None = Field(default=None, description="How many pictures it has, when omitted.")
+    title: Label | None = Field(default=None, description="How many pictures it has, when omitted.")
     expires_in: int | None = Field(
         default=None, ge=SHORTEST, le=LONGEST, description="Seconds from now; without an end when omitted."
     )
@@ -109,7 +105,7 @@ async def show(share_id: str, request: Request, context: Ctx) -> JSONResponse:
     """One share as it is now."""
     base_url = context.base_url(request)
     return JSONResponse(
-        await context.shares.show(known(share_id), context.account_id, base_url), headers=NO_STORE
+        await context.shares.show(known(share_id, "share"), context.account_id, base_url), headers=NO_STORE
     )
 
 
@@ -118,7 +114,7 @@ async def show(share_id: str, request: Request, context: Ctx) -> JSONResponse:
 )
 async def revoke(share_id: str, context: Ctx) -> Response:
     """From here on its page answers 410. Again is no error."""
-    await context.shares.revoke(known(share_id), context.account_id)
+    await context.shares.revoke(known(share_id, "share"), context.account_id)
     return Response(status_code=204)
 
 
@@ -145,10 +141,3 @@ async def open_page(share_id: str, request: Request, context: Ctx) -> HTMLRespon
     if request.method == "HEAD":
         headers["Content-Length"], data = str(len(data)), b""
     return HTMLResponse(data, status, headers)
-
-
-def known(share_id: str) -> str:
-    """The id, if it can be one. Raises NotFound."""
-    if not is_id(share_id):
-        raise NotFound(f"There is no share {share_id[:64]!r}.")
-    return share_id

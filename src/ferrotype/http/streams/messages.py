@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ferrotype.domain.ids import is_id
-from ferrotype.domain.problems import InvalidField, MalformedRequest, NotFound, Problem
+from ferrotype.domain.problems import InvalidField, MalformedRequest, Problem
+from ferrotype.http.checks import known
 from ferrotype.http.problems import from_validation
 from ferrotype.http.streams.scopes import Options, Scope, read_types
 from ferrotype.services.inline import Inline
@@ -115,10 +115,3 @@ def parse(text: str) -> Request:
         for each in errors:
             each["loc"] = each["loc"][1:] or ("message",)  # without the name of the alternative
         raise Refused(from_validation(errors), subscription) from None
-
-
-def known(id: str, what: str) -> str:
-    """The id, if it can be one. Raises NotFound."""
-    if not is_id(id):
-        raise NotFound(f"There is no {what} {id[:64]!r}.")
-    return id
