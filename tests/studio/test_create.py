@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import pyvips
 from playwright.async_api import Browser, Page, Route
 
@@ -26,7 +27,7 @@ TOO_SMALL = """() => [...document.querySelectorAll("button, a[href], select, inp
 PICTURE = pyvips.Image.black(96, 64).pngsave_buffer()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def comfy(tmp_path: Path, browser: Browser) -> AsyncIterator[Studio]:
     """A window on a server with a ComfyUI server: its models take inputs, masks and parameters."""
     async with (

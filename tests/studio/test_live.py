@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, Route
 
 from ferrotype.sim import ComfySim, Script
@@ -25,7 +26,7 @@ class Bench:
     sim: ComfySim
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def bench(tmp_path: Path, browser: Browser) -> AsyncIterator[Bench]:
     """A window on a server whose only model waits, after two steps, until the test lets it go on."""
     async with (

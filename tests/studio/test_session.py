@@ -8,6 +8,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from ferrotype.domain.problems import TooManyAttempts
@@ -34,14 +35,14 @@ class Watch:
         return self.at.timestamp()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def keyed(tmp_path: Path) -> AsyncIterator[Client]:
     """A server with a key."""
     async with running(tmp_path / "data", FERROTYPE_API_KEY=KEY) as client:
         yield client
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def closed(keyed: Client, browser: Browser) -> AsyncIterator[Studio]:
     """A window on it. That 401 comes first, the browser itself writes to the console."""
     async with window(browser, keyed) as studio:

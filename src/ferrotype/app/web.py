@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -105,6 +106,12 @@ def build_context(app: Ferrotype, access: Access, sessions: Sessions) -> Context
     )
 
 
+@cache
+def build_studio(sources: tuple[str, ...]) -> Studio:
+    """The studio, with its files packed: they stay as they are while the process runs."""
+    return Studio(STUDIO_FILES, picture_sources=sources)
+
+
 def build_front(app: Ferrotype, access: Access, workflows: Workflows) -> Front:
     """The application that the server runs."""
     settings = app.settings
@@ -123,10 +130,9 @@ def build_front(app: Ferrotype, access: Access, workflows: Workflows) -> Front:
         PictureAccess(access, app.signer, app.clock, delivery.transforms),
         app.telemetry,
     )
-    studio = Studio(STUDIO_FILES, picture_sources=picture_sources(settings))
     return Front(
         pictures,
-        studio,
+        build_studio(picture_sources(settings)),
         build_api(app.context),
         app.streams.websocket,
         access,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path as PathOf
 from typing import Any, ClassVar, Final, TypeVar
@@ -167,14 +168,13 @@ def read_catalogue(
         styles=_merge(Style, "styles", sources, faults),
         aspect_ratios=_merge(AspectRatio, "aspect_ratios", sources, faults),
     )
-    for source in sources:
-        for number, raw in enumerate(source.entries("models")):
-            model = catalogue.models.get(str(raw["name"]))
-            if model is None or raw is not source.kept.get(("models", model.name)):
-                continue
-            found = model_faults(model, catalogue.operations, catalogue.aspect_ratios, connections)
-            for place, detail in found:
-                faults.append(source.fault("models", number, place, detail))
+    for source, number, raw in _first("models", sources):
+        model = catalogue.models.get(str(raw["name"]))
+        if model is None:
+            continue
+        found = model_faults(model, catalogue.operations, catalogue.aspect_ratios, connections)
+        for place, detail in found:
+            faults.append(source.fault("models", number, place, detail))
     return catalogue, faults
 
 
@@ -184,7 +184,6 @@ class Source:
     def __init__(self, name: str, data: bytes) -> None:
         self.name = name
         self.faults: list[Fault] = []
-        self.kept: dict[tuple[str, str], dict[str, Any]] = {}
         self._tables: dict[str, list[dict[str, Any]]] = {}
         try:
             text = data.decode()
@@ -231,7 +230,9 @@ class Source:
                     )
 
 
+@cache
 def _shipped(name: str) -> Source:
+    """A file of ours: it stays as it is while the process runs."""
     return Source(
         f"{name}.toml (shipped)", files(__package__).joinpath("shipped", f"{name}.toml").read_bytes()
     )
@@ -240,21 +241,25 @@ def _shipped(name: str) -> Source:
 Entry = TypeVar("Entry", bound=Frozen)
 
 
-def _merge(cls: type[Entry], kind: str, sources: Iterable[Source], faults: list[Fault]) -> dict[str, Entry]:
-    """Every entry of a kind by name: the first source that has it wins. Adds what is wrong to `faults`."""
-    entries: dict[str, Entry] = {}
+def _first(kind: str, sources: Iterable[Source]) -> Iterator[tuple[Source, int, dict[str, Any]]]:
+    """Every entry of a kind, with its file and number there: of several with one name the first."""
     seen: set[str] = set()
     for source in sources:
         for number, raw in enumerate(source.entries(kind)):
             name = str(raw["name"])
-            if name in seen:
-                continue
-            seen.add(name)
-            source.kept[kind, name] = raw
-            try:
-                entries[name] = cls.model_validate(raw)
-            except ValidationError as error:
-                faults += [
-                    source.fault(kind, number, tuple(found["loc"]), found["msg"]) for found in error.errors()
-                ]
+            if name not in seen:
+                seen.add(name)
+                yield source, number, raw
+
+
+def _merge(cls: type[Entry], kind: str, sources: Iterable[Source], faults: list[Fault]) -> dict[str, Entry]:
+    """Every entry of a kind by name: the first source that has it wins. Adds what is wrong to `faults`."""
+    entries: dict[str, Entry] = {}
+    for source, number, raw in _first(kind, sources):
+        try:
+            entries[str(raw["name"])] = cls.model_validate(raw)
+        except ValidationError as error:
+            faults += [
+                source.fault(kind, number, tuple(found["loc"]), found["msg"]) for found in error.errors()
+            ]
     return entries

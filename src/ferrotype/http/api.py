@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI
-from fastapi.security import HTTPBearer
+from typing import Any
+
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from ferrotype import __version__
@@ -37,8 +38,6 @@ def build_api(context: Context) -> FastAPI:
         version=__version__,
         description="Image generation and delivery. Errors are RFC 9457 problems.",
         swagger_ui_parameters={"tryItOutEnabled": True},
-        # Only described here, for the page's "Authorize": `access` decides, before FastAPI is reached.
-        dependencies=[Depends(HTTPBearer(auto_error=False))] if context.settings.api_key else [],
     )
     app.router.redirect_slashes = False
     app.state.context = context
@@ -61,6 +60,23 @@ def build_api(context: Context) -> FastAPI:
         session,
         hooks,
     ):
-        app.include_router(module.router)
+        # Not include_router: FastAPI would build all of them once more, while the first request waits.
+        app.router.routes += module.router.routes
     problems.install(app)
+    if context.settings.api_key:
+        _describe_key(app)
     return app
+
+
+def _describe_key(app: FastAPI) -> None:
+    """Give the documentation page its "Authorize": `access` decides, before FastAPI is reached."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = described()
+        bearer = {"type": "http", "scheme": "bearer"}
+        schema["components"].setdefault("securitySchemes", {})["HTTPBearer"] = bearer
+        schema["security"] = [{"HTTPBearer": []}]
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

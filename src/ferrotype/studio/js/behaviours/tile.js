@@ -1,7 +1,7 @@
 // One picture of an order: its place is reserved in its shape; it develops from placeholder over previews to itself.
 
 import { picture } from "studio/lib/api.js";
-import { fill, h } from "studio/lib/dom.js";
+import { fill, h, near } from "studio/lib/dom.js";
 import { icon } from "studio/lib/icons.js";
 import { effect } from "studio/lib/store.js";
 import { navigate } from "studio/lib/router.js";
@@ -13,6 +13,8 @@ export function tile(entry, index, ratio, { side = 280, list = () => [], inputs 
   const art = h("div", { class: "tile-art" });
   const cover = h("div", { class: "tile-cover" });
   const figure = h("figure", { class: "tile", style: { "--ratio": ratio } }, art, cover);
+  // A list of what ended long ago loads what is looked at.
+  const seen = hasEnded(entry.data.peek()) ? near(figure) : null;
   let shownId = null, previewed = null, failures = 0;
 
   async function develop(src, kind) {
@@ -34,6 +36,7 @@ export function tile(entry, index, ratio, { side = 280, list = () => [], inputs 
 
   async function show(asset) {
     shownId = asset.id;
+    if (seen) await seen;
     try {
       const wide = Math.max(asset.width && asset.height ? asset.width / asset.height : ratio, 0.3) * side;
       const image = await develop(picture(asset.id, { w: wide }), "picture");

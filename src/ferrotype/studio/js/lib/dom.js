@@ -54,3 +54,13 @@ export function debounce(story, wait) {
   later.cancel = () => clearTimeout(timer);
   return later;
 }
+
+const arriving = new WeakMap();
+let nearness;
+/** Resolves once an element is on the screen or less than two thirds of one away. */
+export function near(element) {
+  nearness ??= new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) { nearness.unobserve(target); arriving.get(target)?.(); }
+  }, { rootMargin: "66% 0px" });
+  return new Promise((resolve) => { arriving.set(element, resolve); nearness.observe(element); });
+}
