@@ -117,7 +117,7 @@ def plan(tx: Transaction, statement: Executable) -> list[str]:
     ("statement", "index"),
     [
         (sql.CANDIDATES, "ix_jobs_claim (class=? AND priority<?)"),
-        (sql.CANDIDATES_OF_KINDS, "ix_jobs_claim (class=? AND priority<?)"),
+        (sql.candidates_of(frozenset({"generate", "store"})), "ix_jobs_claim (class=? AND priority<?)"),
         (sql.WAITING, "ix_jobs_claim (class>?)"),
         (sql.WAITING, "ix_jobs_leased (class=?)"),
         (sql.PROMOTE, "ix_jobs_delayed (not_before>? AND not_before<?)"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -150,7 +151,7 @@ def _commit_together(connection: Connection, direct: Direct, batch: list[_Handed
                     if len(batch) == 1:
                         handed.result = handed.story(tx)
                     else:
-                        with connection.begin_nested():
+                        with _savepoint(connection):
                             handed.result = handed.story(tx)
                     handed.callbacks = tx.callbacks
                 except BaseException as error:
@@ -161,6 +162,21 @@ def _commit_together(connection: Connection, direct: Direct, batch: list[_Handed
     except BaseException as error:
         for handed in batch:
             handed.error = handed.error or error
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """What `begin_nested` does, which compiles two statements for each of them."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute("SAVEPOINT story")
+    try:
+        yield
+    except BaseException:
+        if driver.in_transaction:
+            driver.execute("ROLLBACK TO story")
+            driver.execute("RELEASE story")
+        raise
+    driver.execute("RELEASE story")
 
 
 def _still_open(connection: Connection) -> None:

@@ -67,12 +67,8 @@ def _candidates(tx: Transaction, asked: Claim) -> dict[str, list[Any]]:
     for class_, running in waiting:
         free = min(asked.limit, asked.seats.get(class_, DEFAULT_SEATS) - running)
         if free > 0:
-            of_class = {"of_class": class_, "seats": free}
-            found[class_] = list(
-                tx.execute(sql.CANDIDATES, of_class)
-                if asked.kinds is None
-                else tx.execute(sql.CANDIDATES_OF_KINDS, {**of_class, "kinds": sorted(asked.kinds)})
-            )
+            statement = sql.CANDIDATES if asked.kinds is None else sql.candidates_of(asked.kinds)
+            found[class_] = list(tx.execute(statement, {"of_class": class_, "seats": free}))
     return found
 
 
@@ -90,22 +86,16 @@ def _chosen(found: Mapping[str, list[Any]], asked: Claim) -> list[Any]:
 
 def _take(tx: Transaction, asked: Claim, rows: list[Any]) -> list[Lease]:
     JOB.advance(JobState.QUEUED, JobState.RUNNING)
-    ids = [row.id for row in rows]
-    values = {
-        "taken": ids[0] if len(ids) == 1 else ids,
-        "owner": asked.owner,
-        "expires": asked.expires_at,
-        "now": asked.now,
-    }
-    taken = {row.id: row for row in tx.execute(sql.TAKE_ONE if len(ids) == 1 else sql.TAKE, values)}
+    values = {"owner": asked.owner, "expires": asked.expires_at, "now": asked.now}
     lanes: dict[str, float] = {}
     leases: list[Lease] = []
     for row in rows:
-        if row.id not in taken:
+        taken = tx.execute(sql.TAKE, {**values, "taken": row.id}).one_or_none()
+        if taken is None:
             continue
         key = fairness.lane(row.class_, row.priority)
         lanes[key] = max(row.start_tag, lanes.get(key, 0.0))
-        leases.append(_lease(row, taken[row.id], asked.expires_at))
+        leases.append(_lease(row, taken, asked.expires_at))
     for key, tag in lanes.items():
         fairness.advance(tx, key, tag)
     return leases

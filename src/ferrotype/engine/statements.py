@@ -6,17 +6,21 @@ written out here and never bound. None of these looks at ended jobs, however man
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     bindparam,
     delete,
     exists,
+    false,
     func,
     insert,
     literal_column,
     null,
+    or_,
     select,
     tuple_,
     update,
@@ -85,11 +89,17 @@ CANDIDATES: Final = (
     .order_by(jobs.c.priority, jobs.c.start_tag, jobs.c.id)
     .limit(bindparam("seats"))
 )
-CANDIDATES_OF_KINDS: Final = CANDIDATES.where(jobs.c.kind.in_(bindparam("kinds", expanding=True)))
 
-_taking = (
+
+@cache
+def candidates_of(kinds: frozenset[str]) -> Select[Any]:
+    """CANDIDATES of these kinds only: one statement for each set, because lists are compiled at each call."""
+    return CANDIDATES.where(or_(false(), *(jobs.c.kind == kind for kind in sorted(kinds))))
+
+
+TAKE: Final = (
     update(jobs)
-    .where(QUEUED)
+    .where(jobs.c.id == bindparam("taken"), QUEUED)
     .values(
         state=JobState.RUNNING.value,
         fence=jobs.c.fence + 1,
@@ -100,8 +110,6 @@ _taking = (
     )
     .returning(jobs.c.id, jobs.c.fence, jobs.c.starts)
 )
-TAKE: Final = _taking.where(jobs.c.id.in_(bindparam("taken", expanding=True)))
-TAKE_ONE: Final = _taking.where(jobs.c.id == bindparam("taken"))
 
 # --- the rest of a job's life
 

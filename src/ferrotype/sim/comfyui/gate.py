@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 
 from .script import Script
@@ -24,6 +25,7 @@ class Gate:
         self._poke = asyncio.Event()
         self.interrupted = False
         self.parked_before: int | None = None
+        self._paced = time.monotonic()
 
     def release(self, upto: int | None = None) -> None:
         """Lets the prompt go on, until after step `upto` if one is given."""
@@ -55,9 +57,14 @@ class Gate:
         await self._park(step, lambda: self._upto != before, deaf=True)
 
     async def pause(self, seconds: float, *, deaf: bool = False) -> None:
-        """Lets time pass; an interrupt ends it early unless deaf."""
+        """Lets time pass; an interrupt ends it early unless deaf. What the simulator itself did since the
+        last pause counts: a prompt takes the time that its script gives it, on a slow machine too."""
         if seconds <= 0:
             return
+        now = time.monotonic()
+        begun = self._paced if now - self._paced < seconds else now
+        self._paced = begun + seconds
+        seconds = self._paced - now
         if deaf:
             await asyncio.sleep(seconds)
             return
