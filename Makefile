@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime ## Start a server and make a few pictures (ARGS=--once st
 serve: $(VENV)/.runtime ## Run the server
 	$(BIN)/ferrotype serve $(ARGS)
 
-test: $(VENV)/.dev ## Checks and tests (about a quarter of an hour on two cores)
+test: $(VENV)/.dev ## Checks and tests (twelve minutes or so on two cores)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -78,12 +78,13 @@ async def measure() -> Result | None:
         f" our own; both share this machine. Pages are opened {ROUNDS} times by a browser that knows nothing"
         " yet, until the first pictures are there. Then the gallery is scrolled by the browser's own gesture,"
         f" at {SPEEDS['reading']:,} and {SPEEDS['flying']:,} pixels a second for {SCROLL_SECONDS} s each, and"
-        f" thrown to {JUMPS} places from end to end. Another window went the same way before, because the sizes"
-        " that it asks for are made when a picture arrives, and these never arrived. A stretch of script is what the trace of the"
-        " renderer's main thread says of one uninterrupted call into scripts, with the style and layout"
-        " that it asks for, in processor time: what it takes where nothing else runs. Frames and the long"
-        " tasks that the browser itself counts are by the clock, with painting without a GPU and whatever"
-        " else the machine does. Weights are the bodies as they are sent, packed; headers stand beside.",
+        f" thrown to {JUMPS} places from end to end. Another window went the same way before, because the"
+        " sizes that it asks for are made when a picture arrives, and these never arrived. A stretch of"
+        " script is what the trace of the renderer's main thread says of one uninterrupted call into scripts,"
+        " with the style and layout that it asks for, in processor time: what it takes where nothing else"
+        " runs. Frames and the long tasks that the browser itself counts are by the clock, with painting"
+        " without a GPU and whatever else the machine does. Weights are the bodies as they are sent, packed;"
+        " headers stand beside.",
     )
     with TemporaryDirectory() as name:
         folder, port = Path(name), free_port()

@@ -42,9 +42,10 @@ async def test_what_ends_in_time_is_answered(tmp_path: Path) -> None:
         await sim.held(2)
         server.signal(signal.SIGTERM)
         await refuses_orders(http, server.base)
-        async with http.post(f"{server.base}/v1/generations", json=ORDER) as reply:
-            assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
-            assert (await reply.json(content_type=None))["code"] == "overloaded"
+        for path in ("generations", "batches", "generations/1/fresh", "batches/1/retry", "batches/1/clone"):
+            async with http.post(f"{server.base}/v1/{path}", json=ORDER) as reply:
+                assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+                assert (await reply.json(content_type=None))["code"] == "overloaded"
         async with http.get(f"{server.base}/v1/generations") as reply:
             data = (await reply.json())["data"]
         assert [generation["status"] for generation in data] == ["running", "running"]

@@ -26,10 +26,10 @@ IMAGES: Final = "/images/"
 #: The studio's files; signing in to it is the API's.
 STUDIO: Final = "/studio"
 SESSION: Final = "/studio/session"
-#: What a server that stops takes no more, and how long to wait for another one, in seconds.
-REFUSED_AT_SHUTDOWN: Final = frozenset(
-    {("POST", "/v1/generations"), ("POST", "/v1/assets"), ("GET", "/readyz")}
-)
+#: What a server that stops takes no more: whatever brings new work, and how its path ends where it has an id.
+NEW_WORK: Final = frozenset({"/v1/generations", "/v1/batches", "/v1/assets"})
+NEW_WORK_OF: Final = ("/fresh", "/retry", "/clone")
+#: How long to wait for another server, in seconds.
 RETRY_AFTER: Final = 5
 
 log = structlog.get_logger(__name__)
@@ -116,7 +116,7 @@ class Front:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 self._access.check(scope["path"], headers, scope["method"])
-                if self._stopping and (scope["method"], scope["path"]) in REFUSED_AT_SHUTDOWN:
+                if self._stopping and _needs_time(scope["method"], scope["path"]):
                     raise Overloaded("The server is stopping.", retry_after=RETRY_AFTER)
                 await self._api(scope, self._bounded(headers, receive), sending)
             except Problem as problem:
@@ -155,3 +155,10 @@ class Front:
             return message
 
         return receiving
+
+
+def _needs_time(method: str, path: str) -> bool:
+    """Whether a server that stops has to refuse it."""
+    if method == "POST":
+        return path in NEW_WORK or path.endswith(NEW_WORK_OF)
+    return path == "/readyz"
