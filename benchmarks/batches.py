@@ -122,7 +122,7 @@ async def measure() -> Result:
         "batches",
         f"{ITEMS} orders of 1 s each at once",
         f"`POST /v1/batches` with {ITEMS} items; the ComfyUI simulator works on {ITEMS} prompts at once and"
-        f" takes {STEPS} steps of {1000 // STEPS} ms for each, and then its own time to paint and save them."
+        f" takes {STEPS} steps of {1000 // STEPS} ms for each, and then its own time to save them."
         " `FERROTYPE_CLASSES=heavy=N` gives the seats; on four of them ten pictures take three turns. Median"
         f" of {ROUNDS} rounds, in each of which a batch is waited for, another is followed over server-sent"
         " events, a client orders the same number one by one, and `asyncio.gather` asks the bare provider for"

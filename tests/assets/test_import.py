@@ -387,6 +387,7 @@ async def test_one_url_in_two_rows_is_one_asset(tmp_path: Path, site: str) -> No
         assert len(await copy_rows(parts)) == 1
 
 
+@pytest.mark.slow
 async def test_killed_in_the_middle_it_goes_on(stock: Stock, tmp_path: Path) -> None:
     pictures = {f"{number:02}.png": png(number) for number in range(40)}
     (tmp_path / "album").mkdir()

@@ -48,6 +48,7 @@ def test_every_command_has_its_line_and_its_part() -> None:
         assert any(arguments[1] == name for _, arguments in ALL), name
 
 
+@pytest.mark.slow
 async def test_the_walk_through(tmp_path: Path) -> None:
     section = PAGE.read_text().split("## A walk through")[1].split("\n## ")[0]
     (tmp_path / "ferrotype.toml").write_text(re.findall(r"```toml\n(.*?)```", section, re.DOTALL)[0])

@@ -173,6 +173,7 @@ async def test_a_cdn_that_is_away_is_told_later(tmp_path: Path, edge: Edge) -> N
         assert not edge.kept
 
 
+@pytest.mark.slow
 async def test_what_was_given_up_can_be_begun_anew(tmp_path: Path, edge: Edge) -> None:
     """After days; here the job's starts are set to the last."""
     async with running(tmp_path / "data", **environ(edge)) as client:

@@ -143,6 +143,7 @@ async def test_models_and_credits(tmp_path: Path) -> None:
     assert refusal.quiet
 
 
+@pytest.mark.slow
 async def test_one_process_owns_the_data_folder(tmp_path: Path) -> None:
     async with serving(tmp_path) as (server, _):
         for command in (("credits",), ("demo", "--once")):
@@ -217,6 +218,7 @@ async def test_version_and_help(tmp_path: Path) -> None:
         assert f" {command} " in ran.out
 
 
+@pytest.mark.slow
 async def test_the_demo_prints_urls_whole_and_ends(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -111,6 +111,7 @@ async def test_a_shared_cache_that_does_not_answer(
             assert secret not in found.detail + found.mend
 
 
+@pytest.mark.slow
 async def test_what_the_server_would_not_start_with(tmp_path: Path) -> None:
     file = tmp_path / "ferrotype.toml"
     for text, told in (

@@ -74,6 +74,7 @@ async def test_exiftool_reads_a_download(tmp_path: Path) -> None:
     assert found["XMP-iptcExt:AISystemUsed"] == "local/illustrator"
 
 
+@pytest.mark.slow
 async def test_a_validator_of_others_accepts_every_variant(tmp_path: Path) -> None:
     pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
     anchors = tmp_path / "data" / "c2pa" / "root.pem"

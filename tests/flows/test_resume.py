@@ -75,6 +75,7 @@ async def test_before_the_reply_to_the_submit(tmp_path: Path) -> None:
         assert sim.journal.count("POST /prompt") == 1
 
 
+@pytest.mark.slow
 async def test_after_the_submit_was_accepted_and_before_its_end(tmp_path: Path) -> None:
     async with (
         ComfySim(Script(hold=1)) as sim,
@@ -140,6 +141,7 @@ async def test_both_die_and_the_other_side_forgets(tmp_path: Path) -> None:
         assert sim.journal.count("POST /prompt") == 2
 
 
+@pytest.mark.slow
 async def test_a_second_server_on_the_folder_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     async with serving(tmp_path) as (server, http):
         second = Serve(tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from ferrotype.sim.comfyui import ComfySim, Script
 from tests.flows.commands import Serve, serving
@@ -88,6 +89,7 @@ async def test_what_does_not_is_handed_back_and_finished_later(tmp_path: Path) -
         assert (await server.stop()).code == 0
 
 
+@pytest.mark.slow
 async def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     async with (
         ComfySim(Script(hold=1)) as sim,

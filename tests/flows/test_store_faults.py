@@ -151,6 +151,7 @@ def check_words(told: str) -> None:
     assert all('"kind": "enrich"' in line and "given up" in line for line in told.splitlines()), told
 
 
+@pytest.mark.slow
 async def test_a_store_that_is_away_for_the_whole_run(tmp_path: Path, s3_server: Seaweed) -> None:
     async with Wire(s3_server.port) as wire:
         async with serving(tmp_path, **settings(s3_server, wire)) as (server, http):

@@ -48,7 +48,8 @@ async def keep(page: Page, name: str) -> None:
 
 async def create(page: Page, base: str, view: str) -> None:
     await page.goto(f"{base}/studio")
-    await expect(page.locator(".tile[data-state=done]")).to_have_count(8)
+    await expect(page.locator(".tile")).to_have_count(8)
+    await page.wait_for_load_state("networkidle")
     await expect(page.locator("#prompt")).to_be_visible()
     await page.locator("#prompt").fill("a lighthouse at dusk, waves breaking")
     await expect(page.locator(".composer .estimate")).to_contain_text("about")
@@ -65,6 +66,16 @@ async def gallery(page: Page, base: str, view: str) -> None:
     await page.goto(f"{base}/studio/gallery")
     await page.wait_for_load_state("networkidle")
     await keep(page, f"gallery-{view}")
+    await page.get_by_role("listbox", name="Pictures").focus()
+    for key in ("Space", "ArrowRight", "ArrowRight", "Space", "ArrowRight", "Space"):
+        await page.keyboard.press(key)
+    await keep(page, f"chosen-{view}")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("option").first.click()
+    await expect(page.locator(".viewer-holder .viewer-box[data-loaded] img")).to_be_visible()
+    await page.wait_for_load_state("networkidle")
+    await keep(page, f"viewer-{view}")
+    await page.keyboard.press("Escape")
 
 
 async def status(page: Page, base: str, view: str) -> None:

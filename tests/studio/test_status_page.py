@@ -14,6 +14,7 @@ from tests.studio.harness import Studio, expect, window
 from tests.studio.test_gallery import HOSTILE
 
 
+@pytest.mark.slow
 async def test_a_failure_that_happened_is_shown(browser: Browser, tmp_path: Path) -> None:
     async with (
         shop(tmp_path, model("me/painter", deployments("a")), "a") as it,
