@@ -69,7 +69,8 @@ async def test_ten_pictures_run_within_the_seats_of_their_class(tmp_path: Path) 
                 await asyncio.sleep(0)
                 parked = set(sim.parked()) - released
             assert sim.journal.count("POST /prompt") == submitted
-            assert (await client.app.engine.depths())["heavy"][1] == len(parked)
+            # The last two start while two of the four before them may still be ending.
+            assert len(parked) <= (await client.app.engine.depths())["heavy"][1] <= 4
             for prompt_id in parked:
                 sim.release(prompt_id)
             released |= parked
