@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+from fastapi import Query
 
 from ferrotype.domain.ids import is_id
 from ferrotype.domain.problems import InvalidField, NotFound
 
+#: The place where a page begins, as a route takes it.
+Cursor: TypeAlias = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 

@@ -161,4 +161,4 @@ def _needs_time(method: str, path: str) -> bool:
     """Whether a server that stops has to refuse it."""
     if method == "POST":
         return path in NEW_WORK or path.endswith(NEW_WORK_OF)
-    return path == "/readyz"
+    return method == "GET" and path == "/readyz"

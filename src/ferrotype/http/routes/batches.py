@@ -15,7 +15,7 @@ from ferrotype.domain.states import BatchState
 from ferrotype.http import answers
 from ferrotype.http.batch_body import SCHEMA, read_batch
 from ferrotype.http.batch_schemas import BatchBody, BatchPage, ExpansionBody, ItemPage
-from ferrotype.http.checks import check_cursor, check_key, check_limit, known
+from ferrotype.http.checks import Cursor, check_cursor, check_key, check_limit, known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.prefer import wait_seconds
 from ferrotype.http.routes.generations import Key, Prefer
@@ -110,7 +110,7 @@ async def index(
     request: Request,
     context: Ctx,
     limit: Annotated[int, Query(ge=1, description="Entries of the page.")] = 20,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
     status: Annotated[BatchState | None, Query(description="Only these.")] = None,
 ) -> JSONResponse:
     """The batches without their items, newest first."""
@@ -143,7 +143,7 @@ async def items(
     request: Request,
     context: Ctx,
     limit: Annotated[int, Query(ge=1, description="Entries of the page.")] = 100,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> JSONResponse:
     """Every item with its generation, in the order of the batch."""
     check_limit(limit, context.settings.max_page)

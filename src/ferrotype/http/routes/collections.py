@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from ferrotype.http.checks import known
+from ferrotype.http.checks import Cursor, known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.gallery_query import read_id
 from ferrotype.http.many import Chosen, OutcomeBody, outcome
@@ -64,7 +64,7 @@ async def page(
     request: Request,
     context: Ctx,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> JSONResponse:
     """The collections, newest first."""
     data, more = await context.collections.page(

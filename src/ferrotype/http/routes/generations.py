@@ -12,7 +12,7 @@ from ferrotype.domain.ids import new_id
 from ferrotype.domain.order import Order
 from ferrotype.domain.states import GenerationState
 from ferrotype.http import answers
-from ferrotype.http.checks import check_cursor, check_key, check_limit, known
+from ferrotype.http.checks import Cursor, check_cursor, check_key, check_limit, known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.prefer import wait_seconds
 from ferrotype.http.schemas import GenerationBody, GenerationPage, problems
@@ -101,7 +101,7 @@ async def index(
     request: Request,
     context: Ctx,
     limit: Annotated[int, Query(ge=1, description="Entries of the page.")] = 20,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
     status: Annotated[GenerationState | None, Query(description="Only these.")] = None,
 ) -> JSONResponse:
     """The generations, newest first."""

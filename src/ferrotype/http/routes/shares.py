@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ferrotype.domain.problems import Gone, NotFound
-from ferrotype.http.checks import known
+from ferrotype.http.checks import Cursor, known
 from ferrotype.http.context import Context, context_of
 from ferrotype.http.gallery_query import read_id
 from ferrotype.http.many import AssetId
@@ -87,7 +87,7 @@ async def page(
     request: Request,
     context: Ctx,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> JSONResponse:
     """The shares, newest first, those that have ended included."""
     data, more = await context.shares.page(

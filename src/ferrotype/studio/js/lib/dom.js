@@ -55,12 +55,12 @@ export function debounce(story, wait) {
   return later;
 }
 
-const arriving = new WeakMap();
-let nearness;
 /** Resolves once an element is on the screen or less than two thirds of one away. */
-export function near(element) {
-  nearness ??= new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) if (isIntersecting) { nearness.unobserve(target); arriving.get(target)?.(); }
+export const near = (element) => new Promise((resolve) => {
+  const watch = new IntersectionObserver((entries) => {
+    if (!entries.some((each) => each.isIntersecting)) return;
+    watch.disconnect();
+    resolve();
   }, { rootMargin: "66% 0px" });
-  return new Promise((resolve) => { arriving.set(element, resolve); nearness.observe(element); });
-}
+  watch.observe(element);
+});
